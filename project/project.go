@@ -30,9 +30,9 @@ import (
 // It is for one goroutine, except Templates and the functions of its Library.
 type Project struct {
 	File
-	Root      string                // the folder
-	Templates *TemplateCopy         // that template messages are checked with; Descriptions sets it
-	Book      *whatsapp.AddressBook // a cache of parsed recipients, which may be passed on when a project is loaded again
+	Root       string                   // the folder
+	Templates  *TemplateCopy            // that template messages are checked with; Descriptions sets it
+	Recipients *whatsapp.RecipientCache // a cache of parsed recipients, which may be passed on when a project is loaded again
 	// Secrets is the folder of the encrypted connections; "" for Data.
 	Secrets string
 	// Env is the environment that connections are read from; nil: the process's.
@@ -77,7 +77,7 @@ func RootOf(path string) (string, error) {
 
 // Load is Open for the folder of a project.
 func Load(root string) (*Project, diag.List, error) {
-	p := &Project{Root: root, Book: &whatsapp.AddressBook{}}
+	p := &Project{Root: root, Recipients: &whatsapp.RecipientCache{}}
 	file := filepath.Join(root, FileName)
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

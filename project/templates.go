@@ -82,5 +82,5 @@ func (c *TemplateCopy) Missing() bool {
 // Descriptions returns the catalogue for checking the project's flows, with its templates.
 func (p *Project) Descriptions() (*actions.Set, error) {
 	p.Templates = p.newTemplateCopy()
-	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Book: p.Book})
+	return NewCatalog(nil, nil, httpcall.Policy{}, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Recipients: p.Recipients})
 }

@@ -6,23 +6,23 @@ import (
 	"facteur/vault"
 )
 
-// App is what connections of this package are for.
+// App is the app of this package's connections.
 const App = string(vault.WhatsApp)
 
-// The API that is called when the connection names no other.
+// The API of connections that have no base_url or api_version.
 const (
 	DefaultBaseURL = "https://graph.facebook.com"
 	DefaultVersion = "v23.0"
 )
 
-// An Account is a connection to the Cloud API.
+// An Account is a vault connection to the Cloud API, decoded. Optional fields may be "".
 type Account struct {
 	Name          string
 	Token         vault.Secret
-	AppSecret     vault.Secret // "" where the connection has none
-	WABA          string       // WhatsApp Business Account ID, ""
-	Business      string       // portfolio ID, ""
-	SenderPhoneID string       // what the connection sends from by default, ""
+	AppSecret     vault.Secret // optional
+	WABA          string       // WhatsApp Business Account ID, optional
+	Business      string       // business portfolio ID, optional
+	SenderPhoneID string       // default phone number ID to send from, optional
 	BaseURL       string
 	Version       string
 }

@@ -45,7 +45,7 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-// BenchmarkCheck is what the rules cost before each send.
+// BenchmarkCheck is the cost of the rules for an input of which nothing is known from the flow.
 func BenchmarkCheck(b *testing.B) {
 	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	in := benchmarkInput(b, sig)
@@ -57,9 +57,9 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkRest is what they cost where all but the recipient and the texts is known from the
-// flow.
-func BenchmarkRest(b *testing.B) {
+// BenchmarkSpecializedCheck is the cost of the rules at a send where the flow determines all
+// but the recipient and the texts.
+func BenchmarkSpecializedCheck(b *testing.B) {
 	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	in := benchmarkInput(b, sig)
 	known := schema.EachLeaf(in, func(v any) any {
@@ -77,7 +77,7 @@ func BenchmarkRest(b *testing.B) {
 	}
 }
 
-// BenchmarkNewRecipient is what reading a recipient costs, once for check and send.
+// BenchmarkNewRecipient is the cost of parsing a recipient, once for check and send.
 func BenchmarkNewRecipient(b *testing.B) {
 	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	b.ReportAllocs()
@@ -86,7 +86,7 @@ func BenchmarkNewRecipient(b *testing.B) {
 	}
 }
 
-// BenchmarkLimits is what naming the buckets and the recipient of a send costs.
+// BenchmarkLimits is the cost of the bucket keys and the recipient key of a send.
 func BenchmarkLimits(b *testing.B) {
 	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	in := benchmarkInput(b, sig)

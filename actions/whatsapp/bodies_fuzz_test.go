@@ -25,8 +25,8 @@ func seedBodies(f *testing.F) {
 	}
 }
 
-// FuzzCheckBody: whatever the body is, the findings are the same every time, and each
-// says where and what.
+// FuzzCheckBody: for any body the findings are deterministic, and each has a path and a
+// message.
 func FuzzCheckBody(f *testing.F) {
 	seedBodies(f)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -47,10 +47,10 @@ func FuzzCheckBody(f *testing.F) {
 	})
 }
 
-// genericRules are those of types.
+// genericRules are the rules of schemas, which need no documentation of their own.
 var genericRules = map[string]bool{"type": true, "required": true, "unknown-field": true, "utf16-length": true}
 
-// Bodies of a megabyte that are as wrong as can be. BenchmarkHugeBody measures them.
+// hugeBodies returns bodies of a megabyte with as many violations as possible.
 func hugeBodies() map[string]string {
 	const n = 1 << 20
 	wrap := func(kind, inner string) string {
@@ -113,8 +113,8 @@ func largeTemplate(b *testing.B) map[string]any {
 	return v.(map[string]any)
 }
 
-// BenchmarkRules is what the rules cost on a template message of 3 KB, beside its types
-// and its recipient.
+// BenchmarkRules is the cost of the rules on a template message of 3 KB, without schema and
+// recipient.
 func BenchmarkRules(b *testing.B) {
 	sig := newSet(b, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	in, found := sig.In.Coerce(map[string]any{"sender_phone_id": sender, "recipient": "+33612345678", "message_type": "template", "message": largeTemplate(b)["template"]})
@@ -127,7 +127,7 @@ func BenchmarkRules(b *testing.B) {
 	}
 }
 
-// BenchmarkCheckBody is types, rules and recipient of the same message.
+// BenchmarkCheckBody is the cost of schema, rules and recipient for the same message.
 func BenchmarkCheckBody(b *testing.B) {
 	body := largeTemplate(b)
 	b.ReportAllocs()

@@ -13,16 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A maker makes random bodies that break nothing.
-type maker struct{ *rand.Rand }
+// A generator generates random valid bodies.
+type generator struct{ *rand.Rand }
 
-func (m maker) text(least, most int) string {
-	signs := []rune("abcdefghij ABCDEF 0123456789 éàüñ 中文 🙂.,!?-_*~")
+func (m generator) text(least, most int) string {
+	alphabet := []rune("abcdefghij ABCDEF 0123456789 éàüñ 中文 🙂.,!?-_*~")
 	n := least + m.IntN(most-least+1)
 	var b strings.Builder
 	units := 0
 	for i := range n {
-		r := signs[m.IntN(len(signs))]
+		r := alphabet[m.IntN(len(alphabet))]
 		if i == 0 || i == n-1 || r == ' ' && strings.HasSuffix(b.String(), " ") {
 			r = 'x' // no padding, no runs of spaces
 		}
@@ -37,12 +37,12 @@ func (m maker) text(least, most int) string {
 	return strings.TrimSpace(b.String())
 }
 
-func (m maker) id(most int) string {
+func (m generator) id(most int) string {
 	return "id-" + strconv.Itoa(m.IntN(1 << 30))[:min(most-3, 1+m.IntN(6))]
 }
 
-// some gives between least and most elements.
-func (m maker) some(least, most int, of func(i int) any) []any {
+// list generates between least and most elements.
+func (m generator) list(least, most int, of func(i int) any) []any {
 	list := []any{}
 	for i := range least + m.IntN(most-least+1) {
 		list = append(list, of(i))
@@ -50,14 +50,14 @@ func (m maker) some(least, most int, of func(i int) any) []any {
 	return list
 }
 
-// maybe adds a field half the time.
-func (m maker) maybe(object map[string]any, name string, v any) {
+// optional adds a field half the time.
+func (m generator) optional(object map[string]any, name string, v any) {
 	if m.IntN(2) == 0 {
 		object[name] = v
 	}
 }
 
-func (m maker) file(ending string) map[string]any {
+func (m generator) file(ending string) map[string]any {
 	if m.IntN(2) == 0 {
 		return map[string]any{"id": m.id(20)}
 	}
@@ -66,34 +66,34 @@ func (m maker) file(ending string) map[string]any {
 
 type object = map[string]any
 
-// message makes the object of a type.
-func (m maker) message(kind string) any {
+// message generates a message of a type.
+func (m generator) message(kind string) any {
 	switch kind {
 	case "text":
 		return object{"body": m.text(1, 4096), "preview_url": m.IntN(2) == 0}
 	case "image":
 		o := m.file(".png")
-		m.maybe(o, "caption", m.text(0, 1024))
+		m.optional(o, "caption", m.text(0, 1024))
 		return o
 	case "video":
 		o := m.file(".mp4")
-		m.maybe(o, "caption", m.text(0, 1024))
+		m.optional(o, "caption", m.text(0, 1024))
 		return o
 	case "audio":
 		o := m.file(".ogg")
-		m.maybe(o, "voice", true)
+		m.optional(o, "voice", true)
 		return o
 	case "document":
 		o := m.file(".pdf")
-		m.maybe(o, "filename", m.text(1, 40))
-		m.maybe(o, "caption", m.text(0, 1024))
+		m.optional(o, "filename", m.text(1, 40))
+		m.optional(o, "caption", m.text(0, 1024))
 		return o
 	case "sticker":
 		return m.file(".webp")
 	case "location":
 		return object{"latitude": m.Float64()*180 - 90, "longitude": strconv.FormatFloat(m.Float64()*360-180, 'f', 6, 64), "name": m.text(1, 50), "address": m.text(1, 50)}
 	case "contacts":
-		return m.some(1, 257, func(int) any {
+		return m.list(1, 257, func(int) any {
 			return object{"name": object{"formatted_name": m.text(1, 30), "last_name": m.text(1, 30)}, "birthday": "1999-12-31"}
 		})
 	case "reaction":
@@ -104,7 +104,7 @@ func (m maker) message(kind string) any {
 	return m.interactive(strings.TrimPrefix(kind, "interactive/"))
 }
 
-func (m maker) template() object {
+func (m generator) template() object {
 	text := func(most int) object { return object{"type": "text", "text": m.text(1, most)} }
 	parts := []any{}
 	switch m.IntN(3) {
@@ -113,33 +113,33 @@ func (m maker) template() object {
 	case 1:
 		parts = append(parts, object{"type": "HEADER", "parameters": []any{object{"type": "image", "image": m.file(".jpg")}}})
 	}
-	parts = append(parts, object{"type": "body", "parameters": m.some(0, 9, func(int) any { return text(1024) })})
+	parts = append(parts, object{"type": "body", "parameters": m.list(0, 9, func(int) any { return text(1024) })})
 	for i := range m.IntN(4) {
 		parts = append(parts, object{"type": "button", "sub_type": "quick_reply", "index": strconv.Itoa(i), "parameters": []any{object{"type": "payload", "payload": m.text(0, 512)}}})
 	}
 	if m.IntN(3) == 0 {
-		parts = append(parts, object{"type": "carousel", "cards": m.some(2, 10, func(i int) any {
+		parts = append(parts, object{"type": "carousel", "cards": m.list(2, 10, func(i int) any {
 			return object{"card_index": i, "components": []any{object{"type": "body", "parameters": []any{text(160)}}}}
 		})})
 	}
 	return object{"name": "t_" + strconv.Itoa(m.IntN(1000)), "language": object{"code": []string{"fr", "en_US", "fil"}[m.IntN(3)]}, "components": parts}
 }
 
-func (m maker) interactive(kind string) object {
+func (m generator) interactive(kind string) object {
 	o := object{"type": kind, "body": object{"text": m.text(1, 1024)}}
 	product := func(int) any { return object{"product_retailer_id": m.id(100)} }
 	switch kind {
 	case "button":
-		m.maybe(o, "header", object{"type": "video", "video": m.file(".mp4")})
-		m.maybe(o, "footer", object{"text": m.text(1, 60)})
-		o["action"] = object{"buttons": m.some(1, 3, func(i int) any {
+		m.optional(o, "header", object{"type": "video", "video": m.file(".mp4")})
+		m.optional(o, "footer", object{"text": m.text(1, 60)})
+		o["action"] = object{"buttons": m.list(1, 3, func(i int) any {
 			return object{"type": "reply", "reply": object{"id": "b" + strconv.Itoa(i), "title": strconv.Itoa(i) + m.text(1, 19)}}
 		})}
 	case "list":
-		m.maybe(o, "header", object{"type": "text", "text": m.text(1, 60)})
+		m.optional(o, "header", object{"type": "text", "text": m.text(1, 60)})
 		n := 0
-		o["action"] = object{"button": m.text(1, 20), "sections": m.some(1, 5, func(int) any {
-			return object{"title": m.text(1, 24), "rows": m.some(1, 2, func(int) any {
+		o["action"] = object{"button": m.text(1, 20), "sections": m.list(1, 5, func(int) any {
+			return object{"title": m.text(1, 24), "rows": m.list(1, 2, func(int) any {
 				n++
 				return object{"id": "r" + strconv.Itoa(n), "title": m.text(1, 24), "description": m.text(0, 72)}
 			})}
@@ -152,13 +152,13 @@ func (m maker) interactive(kind string) object {
 		o["action"] = object{"catalog_id": m.id(20), "product_retailer_id": m.id(100)}
 	case "product_list":
 		o["header"] = object{"type": "text", "text": m.text(1, 60)}
-		o["action"] = object{"catalog_id": m.id(20), "sections": m.some(1, 10, func(int) any { return object{"title": m.text(1, 24), "product_items": m.some(1, 3, product)} })}
+		o["action"] = object{"catalog_id": m.id(20), "sections": m.list(1, 10, func(int) any { return object{"title": m.text(1, 24), "product_items": m.list(1, 3, product)} })}
 	case "catalog_message":
 		o["action"] = object{"name": "catalog_message"}
 	case "location_request_message":
 		o["action"] = object{"name": "send_location"}
 	case "carousel":
-		o["action"] = object{"cards": m.some(2, 10, func(i int) any {
+		o["action"] = object{"cards": m.list(2, 10, func(i int) any {
 			return object{"card_index": i, "type": "cta_url", "header": object{"type": "image", "image": m.file(".png")}, "body": object{"text": m.text(1, 160)},
 				"action": object{"name": "cta_url", "parameters": object{"display_text": m.text(1, 20), "url": "https://shop.test"}}}
 		})}
@@ -179,20 +179,20 @@ func (m maker) interactive(kind string) object {
 	return o
 }
 
-// kinds of messages, as the maker knows them.
-const madeKinds = "text image video audio document sticker location contacts reaction template interactive/button interactive/list interactive/cta_url interactive/flow " +
+// generatedKinds are the message types and kinds that the generator covers.
+const generatedKinds = "text image video audio document sticker location contacts reaction template interactive/button interactive/list interactive/cta_url interactive/flow " +
 	"interactive/product interactive/product_list interactive/catalog_message interactive/location_request_message interactive/carousel interactive/voice_call " +
 	"interactive/address_message interactive/order_details interactive/order_status interactive/call_permission_request interactive/request_contact_info"
 
-// body makes a whole body, as JSON would be decoded.
-func (m maker) body(t testing.TB, kind string) object {
+// body generates a whole body, as decoded JSON.
+func (m generator) body(t testing.TB, kind string) object {
 	name, _, _ := strings.Cut(kind, "/")
 	b, found := schema.AnyType.Coerce(object{"messaging_product": "whatsapp", "to": "+3361" + strconv.Itoa(1000000+m.IntN(8000000)), "type": name, name: m.message(kind)})
 	require.NoError(t, found.Err())
 	return b.(object)
 }
 
-// A mutation breaks one rule of one kind of body.
+// A mutation makes one kind of body violate one rule.
 type mutation struct{ kind, rule, path, json string }
 
 var mutations = []mutation{
@@ -233,10 +233,10 @@ var mutations = []mutation{
 	{"interactive/request_contact_info", "interactive-body-length", "interactive.body.text", `"x"*1025`},
 }
 
-// Whatever is made within the limits passes, and each mutation is caught by its rule alone.
-func TestMadeBodies(t *testing.T) {
-	m := maker{rand.New(rand.NewPCG(7, 11))}
-	for kind := range strings.FieldsSeq(madeKinds) {
+// Generated bodies pass, and each mutation violates its rule alone.
+func TestGeneratedBodies(t *testing.T) {
+	m := generator{rand.New(rand.NewPCG(7, 11))}
+	for kind := range strings.FieldsSeq(generatedKinds) {
 		for range 40 {
 			body := m.body(t, kind)
 			require.Empty(t, findingTexts(whatsapp.CheckBody(body)), "%s: %.500v", kind, body)
@@ -244,7 +244,7 @@ func TestMadeBodies(t *testing.T) {
 	}
 	for _, x := range mutations {
 		for range 10 {
-			body := change(t, m.body(t, x.kind), x.path, decodeJSON(t, x.json), false)
+			body := setAt(t, m.body(t, x.kind), x.path, decodeJSON(t, x.json), false)
 			var rules []string
 			for _, v := range whatsapp.CheckBody(body) {
 				if !v.Warning {

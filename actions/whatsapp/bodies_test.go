@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write golden files")
 
 const bodies = "../../testdata/messages"
 
-// A bodyCase is a case of testdata/messages: a body, and the rules that it breaks.
+// A bodyCase is a case of testdata/messages: a body, and the rules that it violates.
 type bodyCase struct {
 	name  string
 	body  any
@@ -45,7 +45,7 @@ func bodyCases(t testing.TB) []bodyCase {
 	return cases
 }
 
-// parseBodies reads one file; its README tells the form.
+// parseBodies reads one file; the README of testdata/messages describes the format.
 func parseBodies(t testing.TB, file, text string) []bodyCase {
 	base, rest, _ := strings.Cut(text, "\n\n")
 	cases := []bodyCase{{name: file + "/base", body: decodeJSON(t, base)}}
@@ -62,9 +62,9 @@ func parseBodies(t testing.TB, file, text string) []bodyCase {
 			switch {
 			case line == "":
 			case strings.HasPrefix(line, "- "):
-				c.body = change(t, c.body, line[2:], nil, true)
+				c.body = setAt(t, c.body, line[2:], nil, true)
 			case set:
-				c.body = change(t, c.body, strings.TrimSpace(path), decodeJSON(t, value), false)
+				c.body = setAt(t, c.body, strings.TrimSpace(path), decodeJSON(t, value), false)
 			default:
 				t.Fatalf("%s: cannot read %q", c.name, line)
 			}
@@ -79,7 +79,7 @@ var (
 	repeatedList = regexp.MustCompile(`\]\*(\d+)`)
 )
 
-// decodeJSON reads JSON with repetitions, see the README of testdata/messages.
+// decodeJSON decodes JSON with repetitions, see the README of testdata/messages.
 func decodeJSON(t testing.TB, text string) any {
 	text = repeatedText.ReplaceAllStringFunc(text, func(s string) string {
 		m := repeatedText.FindStringSubmatch(s)
@@ -115,8 +115,8 @@ func decodeJSON(t testing.TB, text string) any {
 
 var pathStep = regexp.MustCompile(`[a-z_0-9]+|\[\d+\]`)
 
-// change sets or removes what stands at a path.
-func change(t testing.TB, v any, path string, to any, remove bool) any {
+// setAt sets or removes the value at a path.
+func setAt(t testing.TB, v any, path string, to any, remove bool) any {
 	steps := pathStep.FindAllString(path, -1)
 	if len(steps) == 0 {
 		return to
@@ -132,7 +132,7 @@ func change(t testing.TB, v any, path string, to any, remove bool) any {
 			list = append(list, nil)
 		}
 		require.Less(t, i, len(list), path)
-		list[i] = change(t, list[i], rest, to, remove)
+		list[i] = setAt(t, list[i], rest, to, remove)
 		return list
 	}
 	object, _ := v.(map[string]any)
@@ -143,12 +143,12 @@ func change(t testing.TB, v any, path string, to any, remove bool) any {
 		require.Contains(t, object, steps[0])
 		delete(object, steps[0])
 	} else {
-		object[steps[0]] = change(t, object[steps[0]], rest, to, remove)
+		object[steps[0]] = setAt(t, object[steps[0]], rest, to, remove)
 	}
 	return object
 }
 
-// brokenRules names the rules that a body breaks, each once, sorted.
+// brokenRules returns the rules that a body violates, each once, sorted.
 func brokenRules(body any) []string {
 	var rules []string
 	for _, v := range whatsapp.CheckBody(body) {
@@ -158,10 +158,10 @@ func brokenRules(body any) []string {
 	return slices.Compact(rules)
 }
 
-// TestBodies: each body breaks exactly the rules that its case names, and what each rule
-// says is written down.
+// TestBodies: each body violates exactly the rules that its case names, and wording.txt has
+// the finding of each rule.
 func TestBodies(t *testing.T) {
-	said := map[string]string{}
+	findings := map[string]string{}
 	for _, c := range bodyCases(t) {
 		t.Run(c.name, func(t *testing.T) {
 			want := slices.Sorted(slices.Values(c.rules))
@@ -171,20 +171,20 @@ func TestBodies(t *testing.T) {
 			assert.Equal(t, want, append([]string{}, brokenRules(c.body)...), "%v", findingTexts(whatsapp.CheckBody(c.body)))
 		})
 		for _, v := range whatsapp.CheckBody(c.body) {
-			if _, ok := said[v.Rule]; !ok {
-				said[v.Rule] = fmt.Sprintf("%s\n  %s\n", v.Rule, strings.Join(findingTexts(schema.Violations{v}), "\n  "))
+			if _, ok := findings[v.Rule]; !ok {
+				findings[v.Rule] = fmt.Sprintf("%s\n  %s\n", v.Rule, strings.Join(findingTexts(schema.Violations{v}), "\n  "))
 			}
 		}
 	}
-	maps.Copy(said, saidInFlows(t))
+	maps.Copy(findings, inputFindings(t))
 	for _, id := range whatsapp.RuleIDs() {
-		if said[id] == "" && !saidElsewhere(id) {
+		if findings[id] == "" && !isLintRule(id) {
 			t.Errorf("no body in testdata/messages breaks the rule %s", id)
 		}
 	}
 	var golden strings.Builder
-	for _, id := range sortedNames(said) {
-		golden.WriteString(said[id] + "\n")
+	for _, id := range sortedNames(findings) {
+		golden.WriteString(findings[id] + "\n")
 	}
 	file := bodies + "/wording.txt"
 	if *update {
@@ -193,18 +193,18 @@ func TestBodies(t *testing.T) {
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
 	wanted := strings.Split(string(want), "\n\n")
-	for _, id := range sortedNames(said) {
-		if text := strings.TrimSuffix(said[id], "\n"); !slices.Contains(wanted, text) {
+	for _, id := range sortedNames(findings) {
+		if text := strings.TrimSuffix(findings[id], "\n"); !slices.Contains(wanted, text) {
 			t.Errorf("wording.txt does not hold this; go test -run TestBodies -update writes it:\n%s", text)
 		}
 	}
-	assert.Equal(t, len(said), len(wanted)-1, "wording.txt holds what no rule says")
+	assert.Equal(t, len(findings), len(wanted)-1, "wording.txt holds what no rule says")
 }
 
-// saidInFlows is what rules say that only inputs of a send can break.
-func saidInFlows(t *testing.T) map[string]string {
+// inputFindings returns a finding of each rule that only the input of a send can violate.
+func inputFindings(t *testing.T) map[string]string {
 	sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
-	said := map[string]string{}
+	findings := map[string]string{}
 	for _, in := range []map[string]any{
 		text(map[string]any{"sender_phone_id": "+33612345678"}),
 		text(map[string]any{"recipient": "33612345678"}),
@@ -215,15 +215,15 @@ func saidInFlows(t *testing.T) map[string]string {
 		text(map[string]any{"message": `{"body": "x"}`}),
 		text(map[string]any{"message": map[string]any{"messaging_product": "whatsapp", "to": "+33612345678", "type": "text", "text": map[string]any{"body": "x"}}}),
 	} {
-		_, found := examineInput(t, sig, in)
+		_, found := checkInput(t, sig, in)
 		require.Len(t, found, 1, "%v: %v", in, findingTexts(found))
-		said[found[0].Rule] = fmt.Sprintf("%s\n  %s\n", found[0].Rule, findingTexts(found)[0])
+		findings[found[0].Rule] = fmt.Sprintf("%s\n  %s\n", found[0].Rule, findingTexts(found)[0])
 	}
-	return said
+	return findings
 }
 
-// saidElsewhere tells which rules other tests break: those of a project's templates.
-func saidElsewhere(id string) bool {
+// isLintRule tells whether a rule is about a project's templates, which other tests cover.
+func isLintRule(id string) bool {
 	text, _ := whatsapp.ExplainRule(id)
 	return strings.Contains(text, "the account's own templates") || id == "template-files" || id == "template-user-id" || id == "template-marketing-us"
 }
@@ -283,12 +283,12 @@ func TestExampleBodies(t *testing.T) {
 	}
 }
 
-// A body is judged in the same words as the input of a send, once it is in form.
+// A normalized body has the same findings as the input of a send.
 func TestBodiesAndInputsAgree(t *testing.T) {
 	sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	for _, c := range bodyCases(t) {
 		body, ok := c.body.(map[string]any)
-		body, _ = whatsapp.Plain(body)
+		body, _ = whatsapp.Normalize(body)
 		kind, _ := body["type"].(string)
 		if !ok || body["category"] != nil || body[kind] == nil || body["to"] != "+33612345678" || sig.In.Field("message").Type.Case(kind) == nil {
 			continue

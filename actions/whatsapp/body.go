@@ -10,8 +10,8 @@ import (
 )
 
 // A Body is the whole body of a request to /{phone_number_id}/messages that sends a
-// message. CheckBody tells whether Meta would take it, and schema.Decode fills it in from
-// what Plain makes of a value that it would.
+// message. CheckBody tells whether Meta would accept a decoded JSON value as one; schema.Decode
+// decodes a Body from the output of Normalize.
 type Body struct {
 	MessagingProduct         string            `json:"messaging_product" schema:"required" doc:"always whatsapp; a body without it is one of the On-Premises API, for facteur message migrate"`
 	RecipientType            string            `json:"recipient_type,omitempty" doc:"individual unless it says group"`
@@ -31,17 +31,17 @@ type Body struct {
 	Messages
 }
 
-// A Context names the message that another one answers.
+// A Context names the message that this one replies to.
 type Context struct {
 	MessageID string `json:"message_id" schema:"required" doc:"its id (wamid)"`
 }
 
-// DirectSendConfig names the template that Meta makes of a message.
+// DirectSendConfig names the template that Meta creates from a Direct Send message.
 type DirectSendConfig struct {
 	TemplateName string `json:"template_name" schema:"required" doc:"small letters, digits and _"`
 }
 
-// A BidSpec changes the most that a marketing message may cost.
+// A BidSpec changes the maximum price of a marketing message.
 type BidSpec struct {
 	PerMessageBidMultiplier float64 `json:"per_message_bid_multiplier" schema:"required" doc:"times what the template says: 1.5 is half as much again"`
 }
@@ -62,12 +62,13 @@ type ReadBody struct {
 	TypingIndicator  *Typing `json:"typing_indicator,omitempty" doc:"also show that an answer is being written"`
 }
 
-// A Typing shows that an answer is being written.
+// A Typing is the typing indicator.
 type Typing struct {
 	Type string `json:"type" schema:"required" doc:"always text"`
 }
 
-// What rules of the envelope are on.
+// Values of rule.on beside message types: the body of a send and of mark_read. A pin is a
+// message type of groups, which no flow can send.
 const (
 	onBody  = "body"
 	onRead  = "read"
@@ -75,9 +76,9 @@ const (
 )
 
 var bodySchema = sync.OnceValue(func() *schema.Type {
-	t := *limited(schema.Of[Body](), onBody)
+	t := *withLimits(schema.Of[Body](), onBody)
 	t.Fields = slices.Clone(t.Fields)
-	t.DetectMistake = otherBody
+	t.DetectMistake = bodyMistakes
 	for i, f := range t.Fields {
 		if of := messageSchema().Case(f.Name); of != nil {
 			t.Fields[i] = &schema.Field{Name: f.Name, Type: of}
@@ -88,45 +89,45 @@ var bodySchema = sync.OnceValue(func() *schema.Type {
 		case "type":
 			of.DetectMistake = hsmType
 		case "to":
-			of.DetectMistake = manyInOne
+			of.DetectMistake = recipientList
 		case "context":
-			of.DetectMistake = mistaken(nil, renamed("id", "message_id"))
+			of.DetectMistake = thenDetect(nil, renamed("id", "message_id"))
 		}
 		field.Type, t.Fields[i] = &of, &field
 	}
 	return &t
 })
 
-var readSchema = sync.OnceValue(func() *schema.Type { return limited(schema.Of[ReadBody](), onRead) })
+var readSchema = sync.OnceValue(func() *schema.Type { return withLimits(schema.Of[ReadBody](), onRead) })
 
-// BodyType is the shape of a Body, with its fields in their usual order, and with all that the
-// types of messages allow.
+// BodyType returns the schema of a Body, with the limits of all rules and its fields in their
+// usual order.
 func BodyType() *schema.Type { return bodySchema() }
 
-// CheckBody tells what Meta would refuse in the body of a request to
-// /{phone_number_id}/messages, a decoded JSON value. The findings come in the order of
-// their paths; those that are warnings are about what Meta may take.
+// CheckBody reports what Meta would refuse in the body of a request to
+// /{phone_number_id}/messages, a decoded JSON value. Warnings are about what Meta may
+// accept. The findings are sorted by path.
 func CheckBody(body any) schema.Violations { return checkBody(body, true) }
 
-// RefuseBody is CheckBody for whoever answers in Meta's place: without the warnings, the
-// dearest of which asks whether a phone number is in use.
-func RefuseBody(body any) schema.Violations {
+// BodyErrors is CheckBody for the simulator: without the warnings, the most expensive of which
+// looks up whether a phone number is in use.
+func BodyErrors(body any) schema.Violations {
 	return slices.DeleteFunc(checkBody(body, false), func(v schema.Violation) bool { return v.Warning })
 }
 
-func checkBody(body any, doubts bool) schema.Violations {
+func checkBody(body any, warnings bool) schema.Violations {
 	object, ok := body.(map[string]any)
 	if !ok {
 		return schema.Violations{{Rule: "type", Message: "the body of a request is an object"}}
 	}
-	object, loose := Plain(object)
+	object, loose := Normalize(object)
 	if sign, ok := onPremisesBody(object); ok {
 		return schema.Violations{sign}
 	}
-	if found, alone := typingAlone(object); alone {
+	if found, alone := typingWithoutRead(object); alone {
 		return found
 	}
-	of, on := shapeOfBody(object)
+	of, on := bodyType(object)
 	v, found := of.Coerce(object)
 	found = append(found, loose...)
 	if kind, ok := get(object[interactiveType], "type").(string); ok && kind != strings.ToLower(kind) {
@@ -135,51 +136,51 @@ func checkBody(body any, doubts bool) schema.Violations {
 	}
 	direct := isDirect(object)
 	if direct {
-		found = without(found, "buttons-count")
+		found = withoutRules(found, "buttons-count")
 	}
-	object, _ = veil(v, found).(map[string]any)
-	w := newWalk(found)
-	w.judge(on, object)
+	object, _ = maskRefused(v, found).(map[string]any)
+	w := newWalker(found)
+	w.checkRules(on, object)
 	if on == onBody {
-		w.judgeBody(object, doubts)
+		w.checkContent(object, warnings)
 	}
 	found = w.found
 	if direct {
-		found = without(found, "button-url")
+		found = withoutRules(found, "button-url")
 	}
 	sortByPath(found)
 	return found
 }
 
-// shapeOfBody tells what a body is: a message, or the mark that one was read; on is what its
-// rules are on.
-func shapeOfBody(body map[string]any) (of *schema.Type, on string) {
+// bodyType returns the schema of a body, which either sends a message or marks one as read,
+// and what its rules are on.
+func bodyType(body map[string]any) (of *schema.Type, on string) {
 	if _, ok := body["status"]; ok && body["type"] == nil {
 		return readSchema(), onRead
 	}
 	return bodySchema(), onBody
 }
 
-// without leaves out what some rules found, whose place another rule takes.
-func without(found schema.Violations, rules ...string) schema.Violations {
+// withoutRules drops the findings of some rules, which another rule replaces.
+func withoutRules(found schema.Violations, rules ...string) schema.Violations {
 	return slices.DeleteFunc(found, func(v schema.Violation) bool { return slices.Contains(rules, v.Rule) })
 }
 
-// judgeBody judges what the type of a message and its recipient say, and with doubts
-// whether there can be such a recipient.
-func (w *walk) judgeBody(body map[string]any, doubts bool) {
+// checkContent checks the message in a body and its recipient; with warnings, also whether the
+// recipient's number can be in use.
+func (w *walker) checkContent(body map[string]any, warnings bool) {
 	kind := typeOf(body)
 	if message, ok := body[kind]; ok {
-		w.judgeMessage(kind, message, kind)
-		w.found = foreign(w.found, message, schema.Path{kind}, true)
+		w.checkMessage(kind, message, kind)
+		w.found = appendPlaceholders(w.found, message, schema.Path{kind}, true)
 	}
 	if to, ok := body["to"].(string); ok && to != "" && body["recipient_type"] != "group" {
-		w.found = judgeTo(w.found, to, doubts)
+		w.found = checkTo(w.found, to, warnings)
 	}
 }
 
-// typeOf is the message type of a body. One without a type has that of the interactive
-// object in it, as one of Meta's examples has.
+// typeOf returns the message type of a body. A body with an interactive object and no type is
+// interactive: one of Meta's examples is so.
 func typeOf(body map[string]any) string {
 	kind, ok := body["type"].(string)
 	if _, there := body[interactiveType]; !ok && there {
@@ -188,17 +189,17 @@ func typeOf(body map[string]any) string {
 	return kind
 }
 
-// documented is how documentation writes that a number belongs there.
-var documented = regexp.MustCompile(`^(<.*>|\{\{.*\}\}|\[.*\]|[A-Z]+([_-][A-Z]+)+|\+?\d+[xX*]{4,}|whatsapp-id)$`)
+// exampleNumber matches what documentation writes where a phone number belongs.
+var exampleNumber = regexp.MustCompile(`^(<.*>|\{\{.*\}\}|\[.*\]|[A-Z]+([_-][A-Z]+)+|\+?\d+[xX*]{4,}|whatsapp-id)$`)
 
-func isPlaceholder(to string) bool { return documented.MatchString(to) }
+func isPlaceholder(to string) bool { return exampleNumber.MatchString(to) }
 
-// judgeTo judges a recipient as Meta does: it takes numbers that a flow may not have.
-func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations {
+// checkTo checks a recipient as Meta does, which accepts numbers that flows may not use.
+func checkTo(found schema.Violations, to string, warnings bool) schema.Violations {
 	v := schema.Violation{Path: schema.Path{"to"}}
 	digits := onlyDigits(to)
 	switch {
-	case doubts && isPlaceholder(to): // whoever answers in Meta's place refuses it, as Meta does
+	case warnings && isPlaceholder(to): // without warnings it is refused below, as Meta does
 		v.Rule, v.Warning, v.Hint = "to-placeholder", true, "write the number; the rest was checked"
 		v.Message = mention(to) + " stands for a phone number"
 	case strings.Trim(to, "+0123456789 -().\u00a0\u202f") != "" || digits == "":
@@ -210,13 +211,13 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 	case strings.HasPrefix(strings.TrimSpace(to), "00"):
 		v.Rule, v.Hint = "to-format", "write + instead: +"+strings.TrimLeft(digits, "0")
 		v.Message = mention(to) + " begins with 00"
-	case !doubts:
+	case !warnings:
 		return found
 	case !strings.HasPrefix(strings.TrimSpace(to), "+"):
 		v.Rule, v.Warning, v.Hint = "to-plus", true, plusHint(to)
 		v.Message = mention(to) + " has no +, so the country code of the sender is put before it"
 	default:
-		a := parseAddress(to)
+		a := parseRecipient(to)
 		if a.err == nil && !a.doubtful {
 			return found
 		}
@@ -226,17 +227,17 @@ func judgeTo(found schema.Violations, to string, doubts bool) schema.Violations 
 	return append(found, v)
 }
 
-// veil puts schema.Unknown in the place of what a type refused, so that the rules give no
-// second opinion on it but still judge the rest; a field that was meant is there. v itself is
-// not changed.
-func veil(v any, found schema.Violations) any {
+// maskRefused replaces by schema.Unknown what the schema refused, so that no rule reports it
+// a second time while the rest is still checked. A field that was meant by a misnamed one
+// counts as present. v is not changed.
+func maskRefused(v any, found schema.Violations) any {
 	for _, f := range found {
 		if f.MeantField != "" {
-			v = put(v, append(slices.Clip(f.Path[:len(f.Path)-1]), f.MeantField), schema.Unknown{Type: schema.AnyType})
+			v = replaceAt(v, append(slices.Clip(f.Path[:len(f.Path)-1]), f.MeantField), schema.Unknown{Type: schema.AnyType})
 			continue
 		}
 		if !f.Warning && f.Rule != "required" && len(f.Path) > 0 && !f.OnKey {
-			v = put(v, f.Path, schema.Unknown{Type: schema.AnyType})
+			v = replaceAt(v, f.Path, schema.Unknown{Type: schema.AnyType})
 		}
 	}
 	return v

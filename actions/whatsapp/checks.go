@@ -8,7 +8,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// has tells whether an object has a field, known or not.
+// has tells whether an object has a field, whether or not its value is known.
 func has(v schema.Value, name string) bool {
 	object, _ := v.Object()
 	inner, ok := object[name]
@@ -18,13 +18,13 @@ func has(v schema.Value, name string) bool {
 	return ok
 }
 
-// get is v[name] of an object, nil for anything else.
+// get returns v[name] if v is an object, otherwise nil.
 func get(v any, name string) any {
 	object, _ := v.(map[string]any)
 	return object[name]
 }
 
-// textOf is v.Get(name).Text(), without the price of a cursor where the text is known.
+// textOf is v.Get(name).Text(), without making a schema.Value where the text is known.
 func textOf(v schema.Value, name string) (string, bool) {
 	if object, ok := v.Object(); ok {
 		if text, ok := object[name].(string); ok {
@@ -34,9 +34,9 @@ func textOf(v schema.Value, name string) (string, bool) {
 	return v.Field(name).Text()
 }
 
-// exactlyOne wants one of the fields, and not two.
-func exactlyOne(names ...string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// exactlyOne demands exactly one of the fields.
+func exactlyOne(names ...string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		var there []string
 		for _, name := range names {
 			if has(v, name) {
@@ -45,16 +45,16 @@ func exactlyOne(names ...string) func(schema.Value, report) {
 		}
 		switch list := strings.Join(names, " or "); {
 		case len(there) == 0:
-			say(v, "needs %s", list)
+			report(v, "needs %s", list)
 		case len(there) > 1:
-			say(v.Get(there[1]), "has both %s, takes only one of them", strings.Join(there, " and "))
+			report(v.Get(there[1]), "has both %s, takes only one of them", strings.Join(there, " and "))
 		}
 	}
 }
 
-// unique wants the texts at a place inside the elements of a list to differ.
-func unique(names ...string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// unique demands that the texts at a path inside the elements of a list differ.
+func unique(names ...string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		seen := map[string]int{}
 		for i, item := range v.Items() {
 			at := item.Get(names...)
@@ -66,7 +66,7 @@ func unique(names ...string) func(schema.Value, report) {
 				continue
 			}
 			if first, again := seen[text]; again {
-				say(at, "%s is the %s of number %d already", mention(text), names[len(names)-1], first+1)
+				report(at, "%s is the %s of number %d already", mention(text), names[len(names)-1], first+1)
 			} else {
 				seen[text] = i
 			}
@@ -74,9 +74,9 @@ func unique(names ...string) func(schema.Value, report) {
 	}
 }
 
-// same wants the texts at a place inside the elements of a list to be equal.
-func same(what string, names ...string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// allEqual demands that the texts at a path inside the elements of a list are equal.
+func allEqual(what string, names ...string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		first, have := "", false
 		for _, item := range v.Items() {
 			at := item.Get(names...)
@@ -86,81 +86,81 @@ func same(what string, names ...string) func(schema.Value, report) {
 			case !have:
 				first, have = text, true
 			case text != first:
-				say(at, "is %s, but that of the first is %s: %s must be the same everywhere", mention(text), mention(first), what)
+				report(at, "is %s, but that of the first is %s: %s must be the same everywhere", mention(text), mention(first), what)
 			}
 		}
 	}
 }
 
 // noPadding refuses white space at either end.
-func noPadding(v schema.Value, say report) {
+func noPadding(v schema.Value, report reporter) {
 	text := strings.Join(v.FixedParts(), "…")
 	if strings.TrimSpace(text) != text {
-		say(v, "begins or ends with white space, which Meta refuses")
+		report(v, "begins or ends with white space, which Meta refuses")
 	}
 }
 
 // atMost bounds the length of a text.
-func atMost(n int) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+func atMost(n int) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		if count := v.MinLen(); count > n {
-			say(v, "has %d characters%s, at most %d are allowed", count, beside(v), n)
+			report(v, "has %d characters%s, at most %d are allowed", count, unknownSuffix(v), n)
 		}
 	}
 }
 
-// beside says of a text that is not known yet what of it is spoken of.
-func beside(v schema.Value) string {
+// unknownSuffix tells, for a text that is only partly known, which part a finding is about.
+func unknownSuffix(v schema.Value) string {
 	if v.IsUnknown() {
 		return " beside its expressions"
 	}
 	return ""
 }
 
-// notEmpty refuses a text of white space only.
-func notEmpty(v schema.Value, say report) {
+// notBlank refuses a text of white space only.
+func notBlank(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text != "" && strings.TrimSpace(text) == "" {
-		say(v, "holds nothing but white space")
+		report(v, "holds nothing but white space")
 	}
 }
 
-// something refuses an empty text.
-func something(v schema.Value, say report) {
+// notEmpty refuses an empty text.
+func notEmpty(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text == "" {
-		say(v, "is empty")
+		report(v, "is empty")
 	}
 }
 
 // forbidden refuses the field.
-func forbidden(name, why string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+func forbidden(name, why string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		if has(v, name) {
-			say(v.Get(name), "%s", why)
+			report(v.Get(name), "%s", why)
 		}
 	}
 }
 
-// needs wants the field.
-func needs(name, why string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// required demands the field.
+func required(name, why string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		if !has(v, name) {
-			say(v, "%s", why)
+			report(v, "%s", why)
 		}
 	}
 }
 
-// named wants an object to have the field that its type names, and none that another of the
-// types names.
-func named(types string) func(schema.Value, report) {
+// fieldOfType demands that an object has the field that its type names, and no field of
+// another of the types.
+func fieldOfType(types string) func(schema.Value, reporter) {
 	fields := strings.Fields(types)
-	return func(v schema.Value, say report) {
+	return func(v schema.Value, report reporter) {
 		kind, ok := textOf(v, "type")
 		if !ok {
 			return
 		}
 		want := strings.ToLower(kind)
 		if slices.Contains(fields, want) && !has(v, want) {
-			say(v, "is of type %s and has no field %q", kind, want)
+			report(v, "is of type %s and has no field %q", kind, want)
 		}
 		object, _ := v.Object()
 		var stray []string
@@ -171,14 +171,14 @@ func named(types string) func(schema.Value, report) {
 		}
 		slices.Sort(stray)
 		for _, name := range stray {
-			say(v.Get(name), "does not belong to the type %s", kind)
+			report(v.Get(name), "does not belong to the type %s", kind)
 		}
 	}
 }
 
-// degrees wants a number, or a text that holds one.
-func degrees(low, high float64) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// degrees demands a number in a range, or a text that holds one.
+func degrees(low, high float64) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		n, ok := v.Number()
 		if text, isText := v.Text(); isText {
 			var err error
@@ -188,9 +188,9 @@ func degrees(low, high float64) func(schema.Value, report) {
 		switch {
 		case v.IsUnknown():
 		case !ok:
-			say(v, "is not a number of degrees")
+			report(v, "is not a number of degrees")
 		case !(n >= low && n <= high):
-			say(v, "lies outside %v to %v degrees", low, high)
+			report(v, "lies outside %v to %v degrees", low, high)
 		}
 	}
 }
@@ -205,15 +205,16 @@ func scalarText(v schema.Value) (string, bool) {
 	return "", false
 }
 
-// total wants the lists inside the elements of a list to have at most n elements together.
-func total(n int, field, what string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// maxTotal demands that the lists inside the elements of a list have at most n elements
+// together.
+func maxTotal(n int, field, what string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		count := 0
 		for _, item := range v.Items() {
 			count += item.Get(field).MinLen()
 		}
 		if count > n {
-			say(v, "have %d %s together, at most %d are allowed", count, what, n)
+			report(v, "have %d %s together, at most %d are allowed", count, what, n)
 		}
 	}
 }

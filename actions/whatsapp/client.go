@@ -15,16 +15,17 @@ import (
 	"facteur/flow/schema"
 )
 
-// maxAnswer is more than any answer of the API.
-const maxAnswer = 1 << 20
+// maxResponse bounds a response body, in bytes; the API's are far smaller.
+const maxResponse = 1 << 20
 
-// An envelope is the body of a request for one message; its fields go out in this order.
+// An envelope is the body of a request that sends one message. encode writes the fields in
+// this order.
 type envelope struct {
 	to        contact
 	kind      string // the message type
 	message   any
 	replyTo   string // a wamid, "" for none
-	reference string // comes back on status webhooks
+	reference string // biz_opaque_callback_data, which status webhooks return
 }
 
 func (e *envelope) encode() ([]byte, error) {
@@ -51,21 +52,21 @@ func appendText(b []byte, before, text string) []byte {
 	return schema.AppendText(append(b, before...), text)
 }
 
-// A poster posts to the API.
-type poster struct {
+// A client posts to the messages endpoint of the API.
+type client struct {
 	roundTrip func(*http.Request) (*http.Response, error)
 	last      atomic.Pointer[endpoint]
 }
 
-// An endpoint is an API as an account calls it: its address, and the headers of a request.
-// It is made once, because nearly all messages are of one account.
+// An endpoint is what requests of one account share: the parsed base URL and the headers.
+// The last one is cached, because nearly all messages are of one account.
 type endpoint struct {
 	address, token string
 	url            *url.URL
 	header         http.Header
 }
 
-func (p *poster) endpoint(a *Account) (*endpoint, error) {
+func (p *client) endpoint(a *Account) (*endpoint, error) {
 	token := a.Token.Reveal()
 	if last := p.last.Load(); last != nil && last.address == a.BaseURL && last.token == token {
 		return last, nil
@@ -76,27 +77,27 @@ func (p *poster) endpoint(a *Account) (*endpoint, error) {
 	}
 	made := &endpoint{a.BaseURL, token, u, http.Header{
 		"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"},
-		"Accept-Encoding": {"identity"}, // to unpack the few bytes of an answer would cost more than to send
+		"Accept-Encoding": {"identity"}, // decompressing a short answer costs more than it saves
 	}}
 	p.last.Store(made)
 	return made, nil
 }
 
-// post sends a body to the messages of a number.
-func (p *poster) post(ctx context.Context, a *Account, sender string, body []byte) (r reply, err error) {
+// post sends a request to the messages endpoint of a phone number.
+func (p *client) post(ctx context.Context, a *Account, sender string, body []byte) (r response, err error) {
 	req, err := p.request(a, sender, body)
 	if err != nil {
 		return r, actions.Permanent(&call.Error{Code: "connection", Class: "connection",
 			Message: fmt.Sprintf("connection %q: base_url is not the address of an API", a.Name)})
 	}
-	if r.Answer, err = actions.Exchange(ctx, p.roundTrip, req, maxAnswer); err == nil {
+	if r.Answer, err = actions.Exchange(ctx, p.roundTrip, req, maxResponse); err == nil {
 		r.read()
 	}
 	return r, err
 }
 
-// request is what http.NewRequest makes, without reading the address again.
-func (p *poster) request(a *Account, sender string, body []byte) (*http.Request, error) {
+// request is http.NewRequest without parsing the URL again.
+func (p *client) request(a *Account, sender string, body []byte) (*http.Request, error) {
 	api, err := p.endpoint(a)
 	if err != nil {
 		return nil, err
@@ -111,21 +112,21 @@ func (p *poster) request(a *Account, sender string, body []byte) (*http.Request,
 	return req, nil
 }
 
-// A reply is what the API said. Everything in it is optional.
-type reply struct {
+// A response is the API's answer to a request. Every field is optional.
+type response struct {
 	actions.Answer
-	json      any // the whole answer, nil if it is no JSON
+	json      any // the whole body, nil if it is no JSON
 	messageID string
 	status    string // message_status
 	waID      string
 	userID    string
-	success   bool // of mark_read
+	success   bool // only in answers to mark_read
 	err       *graph.Error
 }
 
-func (r *reply) read() {
+func (r *response) read() {
 	r.json, _ = actions.DecodeJSON(r.Body)
-	message, contact := foremost(get(r.json, "messages")), foremost(get(r.json, "contacts"))
+	message, contact := firstElement(get(r.json, "messages")), firstElement(get(r.json, "contacts"))
 	r.messageID, _ = get(message, "id").(string)
 	r.status, _ = get(message, "message_status").(string)
 	r.waID, _ = get(contact, "wa_id").(string)
@@ -137,8 +138,8 @@ func (r *reply) read() {
 	}
 }
 
-// foremost is the first element of a list, nil where there is none.
-func foremost(v any) any {
+// firstElement returns the first element of a list, nil if v is no list or is empty.
+func firstElement(v any) any {
 	if list, _ := v.([]any); len(list) > 0 {
 		return list[0]
 	}

@@ -13,13 +13,13 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// A contact is somebody to write to: by phone number, or by a business-scoped user ID.
+// A contact is the person to send to: by phone number, or by business-scoped user ID.
 type contact struct {
 	phone  string // "+33612345678"
 	userID string // "US.13491208655302741918"
 }
 
-// key is the form that equal contacts share: digits without +, or the user ID.
+// key identifies the contact: its digits without +, or its user ID.
 func (c contact) key() string {
 	if c.userID != "" {
 		return c.userID
@@ -27,24 +27,24 @@ func (c contact) key() string {
 	return strings.TrimPrefix(c.phone, "+")
 }
 
-// An address is what a text says about whom to write to.
-type address struct {
+// A recipient is the parsed text of a recipient.
+type recipient struct {
 	contact
-	doubtful bool          // a right length, but in no range that is known to be in use
-	err      *addressError // nil: the contact is there
+	doubtful bool            // the length is right, but no number range in use has this number
+	err      *recipientError // nil: contact is set
 }
 
-// An addressError says why a text names no contact, and what it should be.
-type addressError struct{ message, hint string }
+// A recipientError says why a text is no recipient, and how to write one.
+type recipientError struct{ message, hint string }
 
-func (e *addressError) Error() string {
+func (e *recipientError) Error() string {
 	if e.hint == "" {
 		return e.message
 	}
 	return e.message + "; " + e.hint
 }
 
-// userIDPattern is that of a business-scoped user ID.
+// userIDPattern matches a business-scoped user ID.
 const userIDPattern = `^[A-Z]{2}\.(ENT\.)?[0-9A-Za-z]{1,128}$`
 
 var userID = regexp.MustCompile(userIDPattern)
@@ -54,22 +54,22 @@ const (
 	countryCode = "write + and the country code, then the number: +33612345678"
 )
 
-// parseAddress reads a recipient. Spaces, hyphens, dots and parentheses do not matter.
+// parseRecipient parses a recipient. Spaces, hyphens, dots and parentheses are ignored.
 // A number must begin with + and its country code, and have a length that this country
 // uses; whether it is in service only Meta can tell.
-func parseAddress(text string) address {
-	wrong := func(problem, hint string) address {
-		return address{err: &addressError{mention(text) + " " + problem, hint}}
+func parseRecipient(text string) recipient {
+	wrong := func(problem, hint string) recipient {
+		return recipient{err: &recipientError{mention(text) + " " + problem, hint}}
 	}
 	text = strings.TrimSpace(text)
 	if isPhone(text) {
-		return address{contact: contact{phone: text}}
+		return recipient{contact: contact{phone: text}}
 	}
 	switch {
 	case text == "":
-		return address{err: &addressError{"it is empty", example}}
+		return recipient{err: &recipientError{"it is empty", example}}
 	case len(text) > 3 && text[2] == '.' && userID.MatchString(text):
-		return address{contact: contact{userID: text}}
+		return recipient{contact: contact{userID: text}}
 	case strings.Trim(text, "+0123456789 -.()/\u00a0\u202f") != "", onlyDigits(text) == "":
 		return wrong("is not a phone number", shownHint(text))
 	case strings.HasPrefix(text, "00"):
@@ -88,7 +88,7 @@ func parseAddress(text string) address {
 	case err != nil:
 		return wrong("is not a phone number", countryCode)
 	}
-	found := address{contact: contact{phone: phonenumbers.Format(number, phonenumbers.E164)}}
+	found := recipient{contact: contact{phone: phonenumbers.Format(number, phonenumbers.E164)}}
 	if phonenumbers.IsValidNumber(number) {
 		return found
 	}
@@ -104,14 +104,14 @@ func parseAddress(text string) address {
 	return wrong("cannot be a phone number of its country", "")
 }
 
-// isPhone tells whether a text is a phone number in use, written as all are sent.
+// isPhone tells whether a text is a phone number in a range in use, in E.164 form.
 func isPhone(text string) bool {
 	digits, ok := strings.CutPrefix(text, "+")
 	return ok && numbering.InUse(digits)
 }
 
-// shownHint tells how to write what is no phone number. One that was copied may bring
-// characters along that nobody sees.
+// shownHint is the hint for what is no phone number. A copied number may hold invisible
+// characters.
 func shownHint(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Cf, r) }) {
 		return "leave out the characters that do not show, which are written with a backslash here"
@@ -119,7 +119,7 @@ func shownHint(text string) string {
 	return example
 }
 
-// plusHint tells how to write a number that has no +.
+// plusHint is the hint for a number that has no +.
 func plusHint(text string) string {
 	digits := onlyDigits(text)
 	if number, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(number) {
@@ -128,50 +128,50 @@ func plusHint(text string) string {
 	return `write it with + and the country code, in quotes: "+33612345678"`
 }
 
-// contactKey brings a recipient, or the sender of a message, into the form that equal
-// contacts share. What Meta calls wa_id, digits without +, is accepted too.
+// contactKey returns the key of a recipient, or of the sender of a message. Meta's wa_id,
+// digits without +, is accepted too.
 func contactKey(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if digits := strings.TrimPrefix(text, "+"); len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && areDigits(digits) {
 		return digits, nil
 	}
-	a := parseAddress(text)
+	a := parseRecipient(text)
 	if a.err != nil {
 		return "", a.err
 	}
 	return a.key(), nil
 }
 
-// An AddressBook remembers recipients for the moment between the check of a message and
-// its sending, because reading one that is not written as all are sent costs as much as all
-// the rest of a send. The zero value is empty. It is safe for concurrent use.
-type AddressBook struct {
-	mu    sync.Mutex
-	known map[string]address
+// A RecipientCache caches parsed recipients between the check of a message and its sending,
+// because parsing one that is not in E.164 form costs as much as all the rest of a send.
+// The zero value is empty. It is safe for concurrent use.
+type RecipientCache struct {
+	mu     sync.Mutex
+	parsed map[string]recipient
 }
 
-// mostAddresses bounds the book; it is emptied when it is full.
-const mostAddresses = 1024
+// maxCachedRecipients bounds the cache; it is emptied when it is full.
+const maxCachedRecipients = 1024
 
-func (b *AddressBook) look(text string) address {
+func (b *RecipientCache) parse(text string) recipient {
 	if isPhone(text) {
-		return address{contact: contact{phone: text}}
+		return recipient{contact: contact{phone: text}}
 	}
 	b.mu.Lock()
-	a, ok := b.known[text]
+	a, ok := b.parsed[text]
 	b.mu.Unlock()
 	if ok {
 		return a
 	}
-	a = parseAddress(text)
+	a = parseRecipient(text)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.known == nil {
-		b.known = map[string]address{}
-	} else if len(b.known) >= mostAddresses {
-		clear(b.known) // the room that it has grown to stays
+	if b.parsed == nil {
+		b.parsed = map[string]recipient{}
+	} else if len(b.parsed) >= maxCachedRecipients {
+		clear(b.parsed) // keeps the map's memory
 	}
-	b.known[text] = a
+	b.parsed[text] = a
 	return a
 }
 
@@ -196,7 +196,7 @@ func areDigits(s string) bool {
 	return true
 }
 
-// mention quotes a value for a message, at a length that people read.
+// mention quotes a value for a finding, shortened to 40 characters.
 func mention(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		s = string(r[:40]) + "…"

@@ -7,7 +7,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// An Inbound is a message that somebody sent to the business; `event` in flows.
+// An Inbound is a message to the business; `event` in flows.
 type Inbound struct {
 	From          string         `json:"from" schema:"required,always" doc:"who sent it, in a form that recipient takes as it is"`
 	SenderPhoneID string         `json:"sender_phone_id" schema:"required,always" doc:"the phone number ID that it came to; answer from this one"`

@@ -2,20 +2,20 @@ package whatsapp
 
 import "slices"
 
-// elsewhere is the id under which ExplainRule tells what Meta demands and no rule can see.
-const elsewhere = "seen-elsewhere"
+// uncheckedID is the id under which ExplainRule lists the uncheckedDemands.
+const uncheckedID = "seen-elsewhere"
 
-// ExplainRule says what a rule demands, what can be done and where it is documented; ok
-// is false for an id that is none.
+// ExplainRule says what a rule demands, how to satisfy it and where it is documented. ok is
+// false if no rule has the id.
 func ExplainRule(id string) (text string, ok bool) {
-	if id == elsewhere {
+	if id == uncheckedID {
 		text = "What Meta demands and a body does not show, and where it is checked:\n"
-		for _, a := range seenElsewhere() {
-			text += "\n- " + a.what + ": " + a.where + "."
+		for _, a := range uncheckedDemands() {
+			text += "\n- " + a.demand + ": " + a.checked + "."
 		}
 		return text, true
 	}
-	for _, r := range slices.Concat(rules(), saidRules(), lookupRules()) {
+	for _, r := range slices.Concat(rules(), customRules(), lintRules()) {
 		if r.id != id {
 			continue
 		}
@@ -34,7 +34,7 @@ func ExplainRule(id string) (text string, ok bool) {
 // RuleIDs returns the ids of all rules, each once.
 func RuleIDs() []string {
 	var ids []string
-	for _, r := range slices.Concat(rules(), saidRules(), lookupRules()) {
+	for _, r := range slices.Concat(rules(), customRules(), lintRules()) {
 		if !slices.Contains(ids, r.id) {
 			ids = append(ids, r.id)
 		}

@@ -6,7 +6,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// An Interactive is a message that people can do something with.
+// An Interactive is a message with buttons, a list or another action.
 type Interactive struct {
 	Type   string             `json:"type" schema:"required" doc:"what can be done with it"`
 	Header *InteractiveHeader `json:"header,omitempty" doc:"above the text"`
@@ -35,10 +35,10 @@ type InteractiveFooter struct {
 	Text string `json:"text" schema:"required" doc:"up to 60 characters"`
 }
 
-// An Action is what can be done with an interactive message. Its shape follows type.
+// An Action is the action of an interactive message. Its schema depends on the message's type.
 type Action struct{ value any }
 
-// SchemaType is the union of all shapes.
+// SchemaType returns the union of the actions of all types.
 func (Action) SchemaType() *schema.Type { return actionSchema() }
 
 // DecodeValue keeps the value.

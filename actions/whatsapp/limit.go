@@ -8,7 +8,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// A limit is what a rule demands of one value alone. It goes into the type of the value,
+// A limit is the part of a rule that a schema can express. It is set on the value's schema,
 // so that the JSON Schema and the reference show it and Coerce enforces it.
 type limit func(*schema.Type)
 
@@ -61,20 +61,19 @@ func pattern(re string) limit {
 	return func(t *schema.Type) { t.Pattern = re }
 }
 
-// both is two limits that are one rule.
+// both combines two limits into one.
 func both(a, b limit) limit {
 	return func(t *schema.Type) { a(t); b(t) }
 }
 
-// webAddress is a rule that wants an address of the web.
+// webAddress completes a rule that demands an http or https URL.
 func webAddress(r rule) rule {
 	r.limit, r.check, r.hint = pattern(webPattern), webStart, webHint
 	return r
 }
 
-// webStart judges an address of which only the beginning is known; the others are for the
-// pattern.
-func webStart(v schema.Value, say report) {
+// webStart checks a URL of which only the beginning is known; the pattern checks whole ones.
+func webStart(v schema.Value, report reporter) {
 	fixed := v.FixedParts()
 	if !v.IsUnknown() || len(fixed) == 0 || fixed[0] == "" {
 		return
@@ -85,7 +84,7 @@ func webStart(v schema.Value, say report) {
 			return
 		}
 	}
-	say(v, "begins with %s, which is not of the right form", mention(fixed[0]))
+	report(v, "begins with %s, which is not of the right form", mention(fixed[0]))
 }
 
 const (
@@ -93,20 +92,20 @@ const (
 	webHint    = "give an address that begins with https://"
 )
 
-// limited gives the type with the limits of the rules on something. What no rule is
-// about is shared with t.
-func limited(t *schema.Type, on ...string) *schema.Type {
+// withLimits returns a schema with the limits of the rules that are on any of these. Parts
+// that no rule is about are shared with t.
+func withLimits(t *schema.Type, on ...string) *schema.Type {
 	for _, r := range rules() {
 		if r.limit == nil {
 			continue
 		}
-		for _, where := range fieldsOrNone(r.on) {
+		for _, where := range splitWords(r.on) {
 			if !slices.Contains(on, where) {
 				continue
 			}
 			_, kind, _ := strings.Cut(where, "/")
-			for _, at := range fieldsOrNone(r.at) {
-				out := change(t, stepsOf(at), kind, func(t *schema.Type) {
+			for _, at := range splitWords(r.at) {
+				out := withTypeAt(t, parsePath(at), kind, func(t *schema.Type) {
 					r.limit(t)
 					t.Rule, t.Hint = r.id, r.hint
 				})
@@ -120,9 +119,9 @@ func limited(t *schema.Type, on ...string) *schema.Type {
 	return t
 }
 
-// change gives a copy of a type that differs at a place; unions on the way have the case
-// of that kind. It is nil where there is no such place.
-func change(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *schema.Type {
+// withTypeAt returns a copy of a schema with the part at a path changed. Unions on the way are
+// entered at the case of that kind. It returns nil if there is no such path.
+func withTypeAt(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *schema.Type {
 	out := *t
 	if len(steps) == 0 {
 		by(&out)
@@ -136,10 +135,10 @@ func change(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *sc
 			return nil
 		}
 		out.Cases = slices.Clone(t.Cases)
-		inner = change(t.Cases[i].Type, steps, kind, by)
+		inner = withTypeAt(t.Cases[i].Type, steps, kind, by)
 		out.Cases[i].Type = inner
-	case steps[0] == any(each{}) && t.Elem != nil:
-		inner = change(t.Elem, steps[1:], kind, by)
+	case steps[0] == any(anyIndex{}) && t.Elem != nil:
+		inner = withTypeAt(t.Elem, steps[1:], kind, by)
 		out.Elem = inner
 	default:
 		i := slices.IndexFunc(t.Fields, func(f *schema.Field) bool { return steps[0] == any(f.Name) })
@@ -147,7 +146,7 @@ func change(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *sc
 			return nil
 		}
 		field := *t.Fields[i]
-		inner = change(field.Type, steps[1:], kind, by)
+		inner = withTypeAt(field.Type, steps[1:], kind, by)
 		field.Type = inner
 		out.Fields = slices.Clone(t.Fields)
 		out.Fields[i] = &field

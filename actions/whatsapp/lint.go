@@ -10,9 +10,8 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// lint compares template messages with the project's copy of the templates. It runs at
-// load only: Meta's templates may have changed by the time of a send, so a copy never
-// stops one.
+// lint compares template messages with the project's copy of the templates. It runs only when
+// a flow is loaded: a template may have changed by the time of a send, so the copy stops none.
 func (s *sender) lint(in schema.Value) (found schema.Violations) {
 	if s.Templates == nil {
 		return nil
@@ -29,14 +28,14 @@ func (s *sender) lint(in schema.Value) (found schema.Violations) {
 			found = append(found, schema.Violation{Path: message.Path(), Rule: "template-files", Message: "the project's templates cannot be read: " + err.Error()})
 		case known != nil:
 			meant, wrong := known.Check(message)
-			found = append(append(found, wrong...), s.mayGo(meant, in.Get("recipient"))...)
+			found = append(append(found, wrong...), s.lintAudience(meant, in.Get("recipient"))...)
 		}
 	}
 	return found
 }
 
-// mayGo looks at whom templates of their category go to.
-func (s *sender) mayGo(all []*templates.Definition, at schema.Value) schema.Violations {
+// lintAudience checks whether Meta delivers templates of this category to the recipient.
+func (s *sender) lintAudience(all []*templates.Definition, at schema.Value) schema.Violations {
 	text, ok := at.Text()
 	if !ok || len(all) == 0 {
 		return nil
@@ -44,7 +43,7 @@ func (s *sender) mayGo(all []*templates.Definition, at schema.Value) schema.Viol
 	are := func(category string) bool {
 		return !slices.ContainsFunc(all, func(d *templates.Definition) bool { return d.Category != category })
 	}
-	switch to := s.book.look(text); {
+	switch to := s.recipients.parse(text); {
 	case to.err != nil:
 	case are("AUTHENTICATION") && to.userID != "":
 		return schema.Violations{{Path: at.Path(), Rule: "template-user-id", Hint: "give the phone number",
@@ -61,8 +60,8 @@ func isAmerican(phone string) bool {
 	return err == nil && number.GetCountryCode() == 1 && phonenumbers.GetRegionCodeForNumber(number) == "US"
 }
 
-// lookupRules explain what a lint finds.
-func lookupRules() []rule {
+// lintRules documents the rules of lint and of package templates.
+func lintRules() []rule {
 	const page = "Cloud API, template messages, and the account's own templates"
 	return []rule{
 		{id: "template-files", doc: "The files in templates/ are those that facteur templates pull writes.", hint: "write them anew: facteur templates pull", source: "Facteur"},

@@ -8,23 +8,23 @@ import (
 	"facteur/flow/call"
 )
 
-// MarkReadInput is what whatsapp.mark_read takes.
+// MarkReadInput is the input of whatsapp.mark_read.
 type MarkReadInput struct {
 	SenderPhoneID string `json:"sender_phone_id,omitempty" doc:"the phone number ID that the message came to; may be left out when the connection names one"`
 	MessageID     string `json:"message_id" schema:"required,minLength=1,maxLength=128" doc:"the id (wamid) of the message, at most 30 days old; earlier ones become read too"`
 	Typing        bool   `json:"typing,omitempty" doc:"also show that an answer is being written, for 25 seconds at most"`
 }
 
-// MarkReadOutput is what whatsapp.mark_read gives, also when it fails.
+// MarkReadOutput is the output of whatsapp.mark_read, also when it fails.
 type MarkReadOutput struct {
 	StatusCode int64 `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
 	Success    bool  `json:"success" schema:"required,always" doc:"whether Meta took it"`
 	Body       any   `json:"body,omitempty" schema:"plain" doc:"the answer, parsed"`
 }
 
-// MarkRead returns the action whatsapp.mark_read. Doing it twice is harmless.
+// MarkRead returns the action whatsapp.mark_read, which is idempotent.
 func MarkRead(o Options) actions.Action {
-	p := poster{roundTrip: o.roundTrip()}
+	p := client{roundTrip: o.roundTrip()}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:       "whatsapp.mark_read",

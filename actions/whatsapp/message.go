@@ -16,13 +16,13 @@ const (
 )
 
 // A Message is the object of a message in Meta's own form, e.g. a Text or a Template.
-// Its shape follows message_type.
+// Its schema depends on message_type.
 type Message struct{ value any }
 
-// SchemaType is the union of all shapes.
+// SchemaType returns the union of the schemas of all message types.
 func (Message) SchemaType() *schema.Type { return messageSchema() }
 
-// DecodeValue keeps the value: it goes out as it is, once its schema has let it pass.
+// DecodeValue keeps the value: once the schema has accepted it, it is sent unchanged.
 func (m *Message) DecodeValue(v any) error { m.value = v; return nil }
 
 // EncodeValue returns the value.
@@ -34,21 +34,22 @@ var messageSchema = sync.OnceValue(func() *schema.Type {
 	shapes := schema.Of[Messages]()
 	for _, f := range shapes.Fields {
 		on := append([]string{f.Name}, kindsOf(f.Name)...)
-		of := *limited(f.Type, on...)
+		of := *withLimits(f.Type, on...)
 		if of.Doc == "" {
 			of.Doc = f.Doc
 		}
-		of.DetectMistake = onPremisesFields(f.Name)
+		of.DetectMistake = detectOnPremisesFields(f.Name)
 		if f.Name == templateType {
-			of.Fields = knowingMakers(of.Fields)
+			of.Fields = detectCreationFields(of.Fields)
 		}
-		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: knowingShapes(&of, f.Name)})
+		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: detectMistakes(&of, f.Name)})
 	}
-	union.DetectMistake = notTheMessage
+	union.DetectMistake = messageMistakes
 	return union
 })
 
-// kindsOf names what rules may be on inside a message type: the kinds of interactive messages.
+// kindsOf returns the kinds of a message type that rules may be on, e.g.
+// "interactive/list"; only interactive messages have kinds.
 func kindsOf(messageType string) []string {
 	if messageType != interactiveType {
 		return nil
@@ -60,7 +61,7 @@ func kindsOf(messageType string) []string {
 	return kinds
 }
 
-// Messages has a field for the object of each message type.
+// Messages has one field for each message type.
 type Messages struct {
 	Audio       *Audio       `json:"audio,omitempty"`
 	Contacts    []Contact    `json:"contacts,omitempty" doc:"the cards, 1 to 257"`
@@ -81,7 +82,7 @@ type Text struct {
 	PreviewURL bool   `json:"preview_url,omitempty" doc:"show a preview of the first link"`
 }
 
-// Media is a file, by one of id and link.
+// Media is a file, given by either its id or a link.
 type Media struct {
 	ID   string `json:"id,omitempty" doc:"the id of a file that was uploaded; it lives 30 days"`
 	Link string `json:"link,omitempty" doc:"a public address of the file, http or https; Meta keeps it for 10 minutes"`

@@ -18,29 +18,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// examine gives what types and rules find in a message.
-func examine(t *testing.T, sig *call.Signature, kind string, message any) (coerced any, found schema.Violations) {
+// checkMessage returns the findings of schema and rules about a message.
+func checkMessage(t *testing.T, sig *call.Signature, kind string, message any) (coerced any, found schema.Violations) {
 	t.Helper()
 	in := map[string]any{"sender_phone_id": sender, "recipient": "+33612345678", "message_type": kind, "message": message}
-	return examineInput(t, sig, in)
+	return checkInput(t, sig, in)
 }
 
-func examineInput(t testing.TB, sig *call.Signature, in map[string]any) (any, schema.Violations) {
+func checkInput(t testing.TB, sig *call.Signature, in map[string]any) (any, schema.Violations) {
 	coerced, found := sig.In.Coerce(in)
 	if found.Err() != nil {
 		return coerced, found
 	}
-	said := sig.Check(schema.NewValue(coerced, nil))
-	askForRest(t, sig, coerced, said)
-	return coerced, append(found, said...)
+	findings := sig.Check(schema.NewValue(coerced, nil))
+	testSpecializedCheck(t, sig, coerced, findings)
+	return coerced, append(found, findings...)
 }
 
-// askForRest wants what is left of a check, where some parts of an input were not known, to say
-// what the whole check says.
-func askForRest(t testing.TB, sig *call.Signature, in any, said schema.Violations) {
+// testSpecializedCheck specializes the check for inputs with some parts unknown, and demands the
+// findings of the full check.
+func testSpecializedCheck(t testing.TB, sig *call.Signature, in any, findings schema.Violations) {
 	random := rand.New(rand.NewPCG(1, 2))
 	places := 0
-	// hide makes unknown what is chosen among all parts, which have numbers.
+	// hide replaces the chosen parts, which are numbered in order, by unknown values.
 	var hide func(v any, chosen func(n int) bool) any
 	hide = func(v any, chosen func(n int) bool) any {
 		n := places
@@ -67,8 +67,8 @@ func askForRest(t testing.TB, sig *call.Signature, in any, said schema.Violation
 		places = 0
 		known := hide(in, chosen)
 		rest := sig.SpecializeCheck(schema.NewValue(known, &schema.Tracker{}))
-		if again := rest(schema.NewValue(in, nil)); !assert.ObjectsAreEqual(said, again) {
-			require.Equal(t, said, again, "of %v", known)
+		if again := rest(schema.NewValue(in, nil)); !assert.ObjectsAreEqual(findings, again) {
+			require.Equal(t, findings, again, "of %v", known)
 		}
 	}
 	ask(func(int) bool { return false })
@@ -101,7 +101,7 @@ func TestGoodMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kind := pair[0].(string)
 			seen[strings.ToLower(kind)] = true
-			_, found := examine(t, sig, kind, pair[1])
+			_, found := checkMessage(t, sig, kind, pair[1])
 			assert.Empty(t, found)
 		})
 	}
@@ -183,7 +183,7 @@ func TestBadMessages(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var message any
 			require.NoError(t, json.Unmarshal([]byte(tt.message), &message))
-			_, found := examine(t, sig, tt.kind, message)
+			_, found := checkMessage(t, sig, tt.kind, message)
 			require.Error(t, found.Err())
 			var paths []string
 			for _, v := range found {
@@ -210,7 +210,7 @@ func rows(prefix string, n int) string {
 	return strings.Join(list, ",")
 }
 
-// The points on which Meta's own pages, or those of its friends, differ.
+// The points on which Meta's own pages, or other sources, differ.
 func TestConflictsBetweenSources(t *testing.T) {
 	sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	list := func(body string) string {
@@ -251,7 +251,7 @@ func TestConflictsBetweenSources(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var message any
 			require.NoError(t, json.Unmarshal([]byte(tt.message), &message))
-			_, found := examine(t, sig, tt.kind, message)
+			_, found := checkMessage(t, sig, tt.kind, message)
 			assert.Equal(t, tt.refused, found.Err() != nil, "%v", found)
 			if tt.warned != "" {
 				require.Len(t, found, 1)
@@ -279,16 +279,16 @@ func TestInputRules(t *testing.T) {
 		{"a fallback that is wrong", map[string]any{"fallback": map[string]any{"message": map[string]any{"name": "n", "language": map[string]any{"code": "fr"},
 			"components": []any{map[string]any{"type": "body", "parameters": []any{map[string]any{"type": "text", "text": "a\nb"}}}}}}}, "fallback.message.components[0].parameters[0].text", "parameter-text"},
 	} {
-		_, found := examineInput(t, sig, text(tt.extra))
+		_, found := checkInput(t, sig, text(tt.extra))
 		require.Len(t, found, 1, "%s: %v", tt.name, found)
 		assert.Equal(t, tt.path, found[0].Path.String(), tt.name)
 		assert.Equal(t, tt.rule, found[0].Rule, tt.name)
 	}
-	_, found := examineInput(t, sig, text(map[string]any{"fallback": map[string]any{"message_type": "text", "message": map[string]any{"body": "x"}}}))
+	_, found := checkInput(t, sig, text(map[string]any{"fallback": map[string]any{"message_type": "text", "message": map[string]any{"body": "x"}}}))
 	assert.Error(t, found.Err(), "a fallback is a template")
 }
 
-func TestARuleThatReadsAnUnknownPartSaysNothing(t *testing.T) {
+func TestRuleThatReadsAnUnknownPartFindsNothing(t *testing.T) {
 	sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	unknown := schema.Unknown{Type: schema.StringType}
 	button := func(id, title any) any {
@@ -351,9 +351,8 @@ func TestExplainRule(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// What documentation shows around a message, and whoever wants to write to several people, is
-// told what to write instead.
-func TestMistakesOfTheFirstDay(t *testing.T) {
+// Whole bodies, wrapped messages and lists of recipients have a hint with the right form.
+func TestCommonMistakes(t *testing.T) {
 	sig := newSet(t, nil, whatsapp.Options{}).Action("whatsapp.send_message")
 	to := "+33612345678"
 	for _, tt := range []struct{ in, want, hint any }{

@@ -10,25 +10,25 @@ import (
 	"facteur/flow/call"
 )
 
-// A Claim asks that nobody else sends to a recipient under a key for some time.
+// A Claim reserves a deduplication key for a sender and a recipient, for some time.
 type Claim struct {
-	Call      string // the key of the call that claims it
-	Step      string // the first call of the step that makes it: its later attempts take over its claim
+	Call      string // the key of the claiming call
+	Step      string // the key of the step's first call: later attempts of the step take over its claim
 	Sender    string // phone number ID
 	Recipient string // digits, or a user ID
 	Key       string
-	Within    time.Duration // an older send is not repeated
+	Within    time.Duration // sends before that do not count
 }
 
-// An UnsettledError says that a send under the same key is under way, or may have
-// happened without its answer being known.
+// An UnsettledError says that the outcome of an earlier send with the same key is not known:
+// it is in progress, or its answer was lost.
 type UnsettledError struct{ Call string }
 
 func (e *UnsettledError) Error() string {
 	return fmt.Sprintf("what became of an earlier send with the same key is not known yet (call %s)", e.Call)
 }
 
-// An Answer is what became of a send: a message was accepted, or nothing was.
+// An Answer is the known outcome of a send: accepted, or surely not accepted.
 type Answer struct {
 	Call      string
 	Sender    string // phone number ID
@@ -41,8 +41,9 @@ type Answer struct {
 	OptedOut  bool   // Meta said that the recipient wants no marketing
 }
 
-// once asks whether the send would repeat another. Otherwise the send has begun.
-func (s *sender) once(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
+// claimOnce claims the send's key. It returns the id of the message that the send would
+// repeat; if there is none, the call is recorded as begun.
+func (s *sender) claimOnce(ctx context.Context, from string, to contact, o *Once) (repeats string, err error) {
 	switch {
 	case o == nil:
 		return "", nil
@@ -66,23 +67,23 @@ func (s *sender) once(ctx context.Context, from string, to contact, o *Once) (re
 	}
 	if err := c.Begin(ctx); err != nil {
 		err = actions.Retry(&call.Error{Code: "not_begun", Class: "surroundings", Message: "nothing was sent: " + err.Error()})
-		s.tell(ctx, from, to, &SendOutput{}, false, err) // what it claimed is free for others
+		s.reportAnswer(ctx, from, to, &SendOutput{}, false, err) // releases the claim
 		return "", err
 	}
 	return "", nil
 }
 
-// claims tells whether a send first claims a key, and begins then.
-func claims(in map[string]any) bool { return in["once"] != nil }
+// claimsKey tells whether a send claims a key, and therefore records its beginning itself.
+func claimsKey(in map[string]any) bool { return in["once"] != nil }
 
 const noLedger = "`once` needs a ledger of what was sent before, and there is none here: leave `once` out"
 
-// tell tells what became of a send, unless nobody knows. It must not depend on whether
-// the call was given up meanwhile.
-func (s *sender) tell(ctx context.Context, from string, to contact, out *SendOutput, shut bool, err error) {
+// reportAnswer calls OnAnswer, unless the outcome is unknown. The answer must be recorded even
+// if the call was cancelled meanwhile.
+func (s *sender) reportAnswer(ctx context.Context, from string, to contact, out *SendOutput, shut bool, err error) {
 	f, refused := errors.AsType[*actions.Failure](err)
 	refused = refused && f.Status != call.Unknown
-	if s.Told == nil || !refused && out.MessageID == "" {
+	if s.OnAnswer == nil || !refused && out.MessageID == "" {
 		return
 	}
 	a := Answer{Call: actions.CallOf(ctx).Key, Sender: from, Recipient: to.key(), State: failed, Shut: shut}
@@ -91,8 +92,8 @@ func (s *sender) tell(ctx context.Context, from string, to contact, out *SendOut
 	} else {
 		a.MessageID, a.WaID, a.UserID, a.State = out.MessageID, out.WaID, out.UserID, out.Delivery
 	}
-	s.Told(context.WithoutCancel(ctx), a)
+	s.OnAnswer(context.WithoutCancel(ctx), a)
 }
 
-// codeOptedOut is what Meta says when the recipient wants no marketing.
+// codeOptedOut is Meta's error code for a recipient who opted out of marketing.
 const codeOptedOut = 131050

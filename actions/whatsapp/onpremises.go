@@ -9,7 +9,7 @@ import (
 
 const migrateHint = "On-Premises ended on 2025-10-23; translate the body: facteur message migrate FILE"
 
-// onPremisesBody tells whether a body is one of the On-Premises API, and what shows it.
+// onPremisesBody detects a body of the On-Premises API, and reports the field that shows it.
 func onPremisesBody(body map[string]any) (schema.Violation, bool) {
 	if _, cloud := body["messaging_product"]; cloud {
 		return schema.Violation{}, false
@@ -38,9 +38,8 @@ func onPremisesBody(body map[string]any) (schema.Violation, bool) {
 	return v, false
 }
 
-// onPremisesOnly are the fields that only the On-Premises API has, and what is done in their
-// place.
-var onPremisesOnly = [...]struct{ name, of, hint string }{
+// onPremisesFields are the fields that only the On-Premises API has, and their replacements.
+var onPremisesFields = [...]struct{ name, of, hint string }{
 	{"preview_url", "", "write it into the message: {body: …, preview_url: true}"},
 	{"hsm", "", "write message_type: template, and name, language and components into the message"},
 	{"namespace", "", "leave it out: the account knows its templates"},
@@ -50,9 +49,8 @@ var onPremisesOnly = [...]struct{ name, of, hint string }{
 	{"ttl", "", "leave it out: a template has message_send_ttl_seconds, set where it is made"},
 }
 
-// onPremisesFields recognises, in the object of a message type, the fields that only
-// the On-Premises API has.
-func onPremisesFields(kind string) func(any) schema.Violations {
+// detectOnPremisesFields returns a detector for a message of that type.
+func detectOnPremisesFields(kind string) func(any) schema.Violations {
 	names := []string{"ttl"}
 	switch {
 	case kind == templateType:
@@ -62,7 +60,7 @@ func onPremisesFields(kind string) func(any) schema.Violations {
 	}
 	return func(v any) (found schema.Violations) {
 		object, _ := v.(map[string]any)
-		for _, f := range onPremisesOnly {
+		for _, f := range onPremisesFields {
 			if _, ok := object[f.name]; ok && slices.Contains(names, f.name) {
 				found = append(found, schema.Violation{Path: schema.Path{f.name}, Rule: "on-premises", OnKey: true,
 					Message: f.name + " belongs to " + f.of + "the On-Premises API", Hint: f.hint})
@@ -72,9 +70,9 @@ func onPremisesFields(kind string) func(any) schema.Violations {
 	}
 }
 
-// notInputs recognises, beside the inputs of a send, what belongs into the message, to
-// the On-Premises API, or has another name in a body.
-func notInputs(v any) (found schema.Violations) {
+// inputMistakes detects, among the inputs of a send, fields that belong into the message or
+// to the On-Premises API, and the names that fields have in a request's body.
+func inputMistakes(v any) (found schema.Violations) {
 	object, _ := v.(map[string]any)
 	_, message := object["message"]
 	if _, to := object["to"]; to && !message {
@@ -86,7 +84,7 @@ func notInputs(v any) (found schema.Violations) {
 		}
 	}
 	found = append(renamed("to", "recipient")(object), renamed("type", "message_type")(object)...)
-	for _, f := range onPremisesOnly {
+	for _, f := range onPremisesFields {
 		if _, ok := object[f.name]; ok && f.of == "" {
 			found = append(found, schema.Violation{Path: schema.Path{f.name}, Rule: "on-premises", OnKey: true,
 				Message: f.name + " stands here in the On-Premises API only", Hint: f.hint + "; facteur message migrate translates a whole body"})
@@ -95,7 +93,7 @@ func notInputs(v any) (found schema.Violations) {
 	return found
 }
 
-// hsmType recognises the message type that templates had.
+// hsmType detects the message type that templates had in the On-Premises API.
 func hsmType(v any) schema.Violations {
 	if text, ok := v.(string); ok && strings.EqualFold(text, "hsm") {
 		return schema.Violations{{Rule: "on-premises", Message: "hsm is a message type of the On-Premises API",

@@ -74,7 +74,7 @@ func TestOutcomes(t *testing.T) {
 		{"an error in a 200", answers(200, graphError(131026, "")), call.Failed, "131026", "recipient", 200, false, "failed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMeta(t, tt.handle)
+			m := newFakeAPI(t, tt.handle)
 			set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
 			o := set.Do(context.Background(), send(text(nil)))
 			assert.Equal(t, tt.status, o.Status)
@@ -82,7 +82,7 @@ func TestOutcomes(t *testing.T) {
 			assert.Equal(t, tt.status == call.Succeeded, o.Output["success"])
 			assert.Equal(t, tt.delivery, o.Output["delivery"])
 			assert.Equal(t, tt.retryable, o.Retryable)
-			assert.Len(t, m.asked(), 1, "sent once")
+			assert.Len(t, m.received(), 1, "sent once")
 			if tt.status == call.Succeeded {
 				assert.Nil(t, o.Error)
 				return
@@ -96,7 +96,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-func TestWhatSurelyWasNotSentIsTriedAgain(t *testing.T) {
+func TestUnsentRequestIsRetried(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.Close()
@@ -115,10 +115,10 @@ func TestWhatSurelyWasNotSentIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestATimeoutAfterWritingIsUnknown(t *testing.T) {
+func TestTimeoutAfterWritingIsUnknown(t *testing.T) {
 	done := make(chan struct{})
 	defer close(done)
-	m := newMeta(t, func(_ http.ResponseWriter, r *http.Request) {
+	m := newFakeAPI(t, func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 		case <-done:
@@ -133,7 +133,7 @@ func TestATimeoutAfterWritingIsUnknown(t *testing.T) {
 	assert.Equal(t, "unknown", o.Output["delivery"])
 }
 
-func TestWaits(t *testing.T) {
+func TestRetryAfterAndThrottling(t *testing.T) {
 	for _, tt := range []struct {
 		name, header, value string
 		code                int
@@ -149,7 +149,7 @@ func TestWaits(t *testing.T) {
 		{"a flow", "", "", 132069, time.Hour, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+			m := newFakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 				if tt.header != "" {
 					w.Header().Set(tt.header, tt.value)
 				}
@@ -165,7 +165,7 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-func TestSomeErrorsAreRetriedAFewTimes(t *testing.T) {
+func TestLimitedRetries(t *testing.T) {
 	image := map[string]any{"message_type": "image", "message": map[string]any{"link": "https://cdn.test/a.png"}}
 	upload := map[string]any{"message_type": "image", "message": map[string]any{"id": "123"}}
 	for _, tt := range []struct {
@@ -182,7 +182,7 @@ func TestSomeErrorsAreRetriedAFewTimes(t *testing.T) {
 		{"a file by link", 131053, image, 2, false},
 		{"a file by id", 131053, upload, 1, false},
 	} {
-		m := newMeta(t, answers(400, graphError(tt.code, "")))
+		m := newFakeAPI(t, answers(400, graphError(tt.code, "")))
 		c := send(text(tt.in))
 		c.Attempt = tt.attempt
 		o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), c)
@@ -190,8 +190,8 @@ func TestSomeErrorsAreRetriedAFewTimes(t *testing.T) {
 	}
 }
 
-func TestARotatedToken(t *testing.T) {
-	m := newMeta(t, nil)
+func TestRotatedToken(t *testing.T) {
+	m := newFakeAPI(t, nil)
 	m.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.mu.Lock()
 		m.tokens = append(m.tokens, r.Header.Get("Authorization"))
@@ -222,7 +222,7 @@ func TestNoTokenIsInAnyOutcome(t *testing.T) {
 		}
 	}
 	for _, status := range []int{200, 400, 401, 500} {
-		m := newMeta(t, echo(status))
+		m := newFakeAPI(t, echo(status))
 		o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
 		text, err := json.Marshal(o)
 		require.NoError(t, err)
@@ -236,7 +236,7 @@ func TestNoTokenIsInAnyOutcome(t *testing.T) {
 func TestFallback(t *testing.T) {
 	fallback := map[string]any{"fallback": map[string]any{"message_type": "template", "message": map[string]any{"name": "hello", "language": map[string]any{"code": "fr"}}}}
 	shut := func(context.Context, string, string) whatsapp.Window { return whatsapp.WindowShut }
-	m := newMeta(t, nil)
+	m := newFakeAPI(t, nil)
 	m.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&body)
@@ -253,7 +253,7 @@ func TestFallback(t *testing.T) {
 		m.bodies = nil
 		out := newSet(t, &credentials{conn: connection(m.URL, token)}, o).Do(context.Background(), send(in))
 		var kinds []any
-		for _, b := range m.asked() {
+		for _, b := range m.received() {
 			kinds = append(kinds, b["type"])
 			assert.Equal(t, "f1.run.1", b["biz_opaque_callback_data"])
 		}
@@ -284,12 +284,12 @@ func TestFallback(t *testing.T) {
 }
 
 func TestOnce(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+	m := newFakeAPI(t, answers(200, okBody))
 	in := text(map[string]any{"once": map[string]any{"key": "order-7", "within": time.Hour}})
 	o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(in))
 	assert.Equal(t, call.Failed, o.Status)
 	assert.Contains(t, o.Error.Message, "`once` needs a ledger")
-	assert.Empty(t, m.asked())
+	assert.Empty(t, m.received())
 
 	var claims []whatsapp.Claim
 	once := func(_ context.Context, c whatsapp.Claim) (string, error) {
@@ -301,14 +301,14 @@ func TestOnce(t *testing.T) {
 	assert.Equal(t, "wamid.EARLIER", o.Output["repeats"])
 	assert.Equal(t, int64(0), o.Output["status_code"])
 	assert.Equal(t, []whatsapp.Claim{{Call: "f1.run.1", Step: "f1.run.1", Sender: sender, Recipient: "33612345678", Key: "order-7", Within: time.Hour}}, claims)
-	assert.Empty(t, m.asked())
+	assert.Empty(t, m.received())
 }
 
-// A send that claims a key begins after that, and before it asks anybody; if it may not, it
-// gives back what it claimed.
+// A send with `once` claims its key, then records its beginning, then makes the request. If
+// the beginning cannot be recorded, it releases the claim.
 func TestOnceBegins(t *testing.T) {
 	var happened []string
-	m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+	m := newFakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		happened = append(happened, "sent")
 		answers(200, okBody)(w, r)
 	})
@@ -317,7 +317,7 @@ func TestOnceBegins(t *testing.T) {
 			happened = append(happened, "claimed")
 			return "", nil
 		},
-		Told: func(_ context.Context, a whatsapp.Answer) { happened = append(happened, "told "+string(a.State)) },
+		OnAnswer: func(_ context.Context, a whatsapp.Answer) { happened = append(happened, "told "+string(a.State)) },
 	}
 	set := newSet(t, &credentials{conn: connection(m.URL, token)}, o)
 	var stopped error
@@ -344,7 +344,7 @@ func TestOnceBegins(t *testing.T) {
 }
 
 func TestOnceUnsettled(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+	m := newFakeAPI(t, answers(200, okBody))
 	in := text(map[string]any{"once": map[string]any{"key": "order-7"}})
 	once := func(context.Context, whatsapp.Claim) (string, error) {
 		return "", &whatsapp.UnsettledError{Call: "f1.other.1"}
@@ -354,12 +354,11 @@ func TestOnceUnsettled(t *testing.T) {
 	assert.True(t, o.Retryable, "later it is known")
 	assert.Equal(t, "once_unsettled", o.Error.Code)
 	assert.Contains(t, o.Error.Message, "nothing was sent: what became of an earlier send with the same key is not known yet (call f1.other.1)")
-	assert.Empty(t, m.asked())
+	assert.Empty(t, m.received())
 }
 
-// Whoever keeps a ledger is told what became of a send, once, and nothing of what nobody
-// knows.
-func TestTold(t *testing.T) {
+// OnAnswer is called once for each send whose outcome is known.
+func TestOnAnswer(t *testing.T) {
 	accepted := whatsapp.Answer{Call: "f1.run.1", Sender: sender, Recipient: "33612345678", MessageID: "wamid.X", State: "accepted"}
 	refused := whatsapp.Answer{Call: "f1.run.1", Sender: sender, Recipient: "33612345678", State: "failed"}
 	with := func(a whatsapp.Answer, change func(*whatsapp.Answer)) *whatsapp.Answer { change(&a); return &a }
@@ -386,27 +385,27 @@ func TestTold(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := 0
-			m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+			m := newFakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 				answers(tt.status[n], tt.answers[n])(w, r)
 				n++
 			})
-			var told []whatsapp.Answer
-			o := whatsapp.Options{Told: func(ctx context.Context, a whatsapp.Answer) {
+			var got []whatsapp.Answer
+			o := whatsapp.Options{OnAnswer: func(ctx context.Context, a whatsapp.Answer) {
 				assert.NoError(t, ctx.Err())
-				told = append(told, a)
+				got = append(got, a)
 			}}
 			newSet(t, &credentials{conn: connection(m.URL, token)}, o).Do(context.Background(), send(text(tt.input)))
 			if tt.want == nil {
-				assert.Empty(t, told)
+				assert.Empty(t, got)
 			} else {
-				assert.Equal(t, []whatsapp.Answer{*tt.want}, told)
+				assert.Equal(t, []whatsapp.Answer{*tt.want}, got)
 			}
 		})
 	}
 }
 
-func TestNoMarketingForWhoWantsNone(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+func TestOptedOut(t *testing.T) {
+	m := newFakeAPI(t, answers(200, okBody))
 	definitions := func(category string) func() (*templates.Set, error) {
 		return func() (*templates.Set, error) {
 			d, err := templates.Read([]byte(`{"name":"offer","language":"fr","status":"APPROVED","category":"` + category + `","components":[{"type":"BODY","text":"Bonjour"}]}`))
@@ -425,7 +424,7 @@ func TestNoMarketingForWhoWantsNone(t *testing.T) {
 	assert.False(t, o.Retryable)
 	assert.Equal(t, "opted_out", o.Error.Code)
 	assert.Equal(t, "recipient-optout", o.Error.Class)
-	assert.Empty(t, m.asked())
+	assert.Empty(t, m.received())
 
 	for _, o := range []call.Outcome{
 		do(whatsapp.Options{OptedOut: out, Templates: definitions("UTILITY")}, offer),
@@ -437,8 +436,8 @@ func TestNoMarketingForWhoWantsNone(t *testing.T) {
 	}
 }
 
-func TestWhoAndFromWhere(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+func TestSenderAndRecipient(t *testing.T) {
+	m := newFakeAPI(t, answers(200, okBody))
 	conn := connection(m.URL, token)
 	conn.Setup["sender_phone_id"], conn.Setup["api_version"] = "777", "v25.0"
 	set := newSet(t, &credentials{conn: conn}, whatsapp.Options{})
@@ -446,8 +445,8 @@ func TestWhoAndFromWhere(t *testing.T) {
 	o := set.Do(context.Background(), send(text(map[string]any{"sender_phone_id": "", "recipient": "US.13491208655302741918"})))
 	require.Equal(t, call.Succeeded, o.Status)
 	assert.Equal(t, "/v25.0/777/messages", m.paths[0])
-	assert.Equal(t, "US.13491208655302741918", m.asked()[0]["recipient"])
-	assert.NotContains(t, m.asked()[0], "to")
+	assert.Equal(t, "US.13491208655302741918", m.received()[0]["recipient"])
+	assert.NotContains(t, m.received()[0], "to")
 
 	conn = connection(m.URL, token)
 	conn.Secrets = map[string]vault.Secret{"token": vault.NewSecret(token)}
@@ -477,19 +476,19 @@ func TestWhoAndFromWhere(t *testing.T) {
 	}
 	o = set.Do(context.Background(), send(text(map[string]any{"recipient": "+33 6 12-34 (56) 78"})))
 	require.Equal(t, call.Succeeded, o.Status)
-	assert.Equal(t, "+33612345678", m.asked()[len(m.asked())-1]["to"])
+	assert.Equal(t, "+33612345678", m.received()[len(m.received())-1]["to"])
 }
 
 func TestMarkRead(t *testing.T) {
-	m := newMeta(t, answers(200, `{"success":true}`))
+	m := newFakeAPI(t, answers(200, `{"success":true}`))
 	set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
 	c := send(map[string]any{"sender_phone_id": sender, "message_id": "wamid.X", "typing": true})
 	c.Action = "whatsapp.mark_read"
 	o := set.Do(context.Background(), c)
 	assert.Equal(t, call.Succeeded, o.Status)
-	assert.Equal(t, map[string]any{"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.X", "typing_indicator": map[string]any{"type": "text"}}, m.asked()[0])
+	assert.Equal(t, map[string]any{"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.X", "typing_indicator": map[string]any{"type": "text"}}, m.received()[0])
 
-	m = newMeta(t, answers(502, "<html>"))
+	m = newFakeAPI(t, answers(502, "<html>"))
 	set = newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
 	o = set.Do(context.Background(), c)
 	assert.Equal(t, call.Failed, o.Status, "it may be repeated")

@@ -7,15 +7,16 @@ import (
 	"facteur/flow/call"
 )
 
-// What a sender number may send without an agreement with Meta.
+// Meta's default limits, in messages a second: for one phone number, and for one recipient
+// of a number.
 const (
-	numberRate = 80 // messages a second and number
+	numberRate = 80
 	pairRate   = 1.0 / 6
 	pairBurst  = 45
 )
 
-// limits names the buckets of a send: one of its sender number, one of sender and
-// recipient together.
+// limits returns the token buckets of a send: one for its sender number, one for the pair of
+// sender and recipient.
 func (o Options) limits(connection string, in map[string]any) []call.Limit {
 	sender, rate := senderKey(connection, in), numberRate
 	if o.Rate != nil {
@@ -27,8 +28,8 @@ func (o Options) limits(connection string, in map[string]any) []call.Limit {
 	}
 }
 
-// senderKey is the sender of a send. Where the connection names it, only the vault knows
-// which it is, so the connection stands for it.
+// senderKey identifies the sender in bucket keys. Where the step names none, the connection
+// stands for its default number, which only the vault knows.
 func senderKey(connection string, in map[string]any) string {
 	if sender, _ := in["sender_phone_id"].(string); sender != "" {
 		return sender
@@ -40,8 +41,8 @@ func numberLimit(sender string) string { return "whatsapp:number:" + sender }
 
 func pairLimit(sender, recipient string) string { return "whatsapp:pair:" + sender + ":" + recipient }
 
-// recipientKey is the contact of a send; a text that is none stands for itself, because
-// the send will say what is wrong with it.
+// recipientKey is the key of a send's recipient. A text that is no recipient is its own key:
+// the send itself will report it.
 func recipientKey(in map[string]any) string {
 	text, _ := in["recipient"].(string)
 	if key, err := contactKey(text); err == nil {
@@ -50,8 +51,8 @@ func recipientKey(in map[string]any) string {
 	return text
 }
 
-// throttled names the bucket that an error of the class is about. An account has none
-// of its own, so its numbers are held back.
+// throttled returns the key of the bucket that an error of the class is about, "" for none.
+// An account or an app has no bucket of its own; its numbers are throttled instead.
 func throttled(class graph.Class, connection string, in map[string]any) string {
 	sender := senderKey(connection, in)
 	switch class {

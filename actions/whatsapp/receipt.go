@@ -1,7 +1,7 @@
 package whatsapp
 
-// receiptData is what a status webhook says of a message, as Data of a call.Receipt. A
-// real one always has the message's id; flow tests may leave it out.
+// receiptData is the content of a status webhook, as Data of a call.Receipt. A real one
+// always has the message's id; flow tests may leave it out.
 type receiptData struct {
 	MessageID string        `json:"message_id,omitempty" doc:"The message that it is about." schema:"default=wamid.FROM-RECEIPT"`
 	WaID      string        `json:"wa_id,omitempty" doc:"The recipient as WhatsApp knows them."`

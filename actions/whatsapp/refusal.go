@@ -11,14 +11,14 @@ import (
 	"facteur/flow/call"
 )
 
-// failure says what it means that an answer came which is no success. byLink tells that the
-// message names a file by its address.
-func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
-	if r.err != nil && (r.Status/100 == 4 && r.Status != http.StatusRequestTimeout || r.byMeta()) {
-		return r.refusal(c, byLink)
+// failure classifies an answer that is no success. hasLink tells whether the message names
+// its file by a link.
+func (r *response) failure(c call.Call, hasLink bool) *actions.Failure {
+	if r.err != nil && (r.Status/100 == 4 && r.Status != http.StatusRequestTimeout || r.isFromMeta()) {
+		return r.refusal(c, hasLink)
 	}
 	f := &actions.Failure{Status: call.Failed, Err: &call.Error{Code: fmt.Sprintf("http_%d", r.Status), StatusCode: int64(r.Status)}}
-	say := func(class, format string, args ...any) *actions.Failure {
+	report := func(class, format string, args ...any) *actions.Failure {
 		f.Err.Class, f.Err.Message = class, fmt.Sprintf(format, args...)
 		return f
 	}
@@ -28,34 +28,34 @@ func (r *reply) failure(c call.Call, byLink bool) *actions.Failure {
 		if s < 400 {
 			f.Err.Code = "bad_answer"
 		}
-		return say("answer", "the answer (status %d) is not one of the WhatsApp API, so whether the message was accepted is not known", s)
+		return report("answer", "the answer (status %d) is not one of the WhatsApp API, so whether the message was accepted is not known", s)
 	case s < 400:
-		return say(string(graph.Permanent), "the API's address redirects (status %d): check base_url of the connection", s)
+		return report(string(graph.Permanent), "the API's address redirects (status %d): check base_url of the connection", s)
 	case s == http.StatusUnauthorized:
 		f.Auth = true
-		return say(string(graph.Auth), "the token was refused (status %d)", s)
+		return report(string(graph.Auth), "the token was refused (status %d)", s)
 	case s == http.StatusTooManyRequests:
 		f.Retryable, f.After, f.Throttled = true, graph.RetryAfter(r.Header), throttled(graph.ThrottleApp, c.Connection, c.Input)
-		return say(string(graph.ThrottleApp), "too many requests (status %d)", s)
+		return report(string(graph.ThrottleApp), "too many requests (status %d)", s)
 	}
-	return say(string(graph.Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
+	return report(string(graph.Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
 }
 
-// byMeta tells whether the error bears a mark of the API's, rather than being that of a
-// gateway which happens to have the same form.
-func (r *reply) byMeta() bool {
+// isFromMeta tells whether the error comes from the API itself, rather than from a gateway
+// whose errors happen to have the same form.
+func (r *response) isFromMeta() bool {
 	return r.err.FBTraceID != "" || strings.HasSuffix(r.err.Type, "Exception") || r.Header.Get("X-Fb-Trace-Id") != ""
 }
 
-// refusal is the failure of an answer with an error of the API.
-func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
+// refusal classifies an answer that holds an error of the API.
+func (r *response) refusal(c call.Call, hasLink bool) *actions.Failure {
 	v := graph.Classify(*r.err)
 	r.err.FBTraceID = cmp.Or(r.err.FBTraceID, r.Header.Get("X-Fb-Trace-Id"), r.Header.Get("X-Fb-Request-Id"))
 	switch v.Class {
 	case graph.TransientMaybe:
 		v.Retryable = r.err.Transient || c.Attempt <= 2
 	case graph.PermanentMedia:
-		v.Retryable = byLink && c.Attempt == 1 // Meta often just failed to fetch it
+		v.Retryable = hasLink && c.Attempt == 1 // Meta often just failed to fetch it
 	}
 	f := &actions.Failure{
 		Status:    call.Failed,
@@ -69,7 +69,7 @@ func (r *reply) refusal(c call.Call, byLink bool) *actions.Failure {
 		f.After = max(v.After, graph.RetryAfter(r.Header))
 	}
 	if !v.Known && !r.err.Transient && r.Status >= 500 {
-		// A fault of which nobody knows whether it came before or after.
+		// It is not known whether Meta failed before or after it accepted the message.
 		f.Status, f.Retryable = call.Unknown, false
 		f.Err.Message = fmt.Sprintf("Meta failed in a way that is not documented (%d), so whether the message was accepted is not known", r.err.Code)
 	}

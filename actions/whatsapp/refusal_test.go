@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestErrorShapes: the API, its versions and what stands before it say no in many ways.
+// TestErrorShapes covers the errors of the API, of its versions and of proxies before it.
 func TestErrorShapes(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string
@@ -48,7 +48,7 @@ func TestErrorShapes(t *testing.T) {
 		{"nothing", ``, "http_400", "permanent", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMeta(t, answers(400, tt.body))
+			m := newFakeAPI(t, answers(400, tt.body))
 			o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
 			require.NotNil(t, o.Error)
 			assert.Equal(t, tt.code, o.Error.Code)
@@ -79,7 +79,7 @@ func TestUsage(t *testing.T) {
 		{"no sense", http.Header{"Retry-After": {"soon"}, "X-App-Usage": {`[1]`}, "X-Business-Use-Case-Usage": {`{"1":{"estimated_time_to_regain_access":"15"},"2":[7]}`}}, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+			m := newFakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 				maps.Copy(w.Header(), tt.header)
 				w.Header().Set("X-Fb-Trace-Id", "trace-1")
 				answers(400, `{"error":{"code":80007,"message":"(#80007) Rate limit issues"}}`)(w, r)

@@ -9,84 +9,87 @@ import (
 	"facteur/flow/schema"
 )
 
-// A rule is something that Meta demands. Its limit goes into the type of a value; what a
-// type cannot say is its check. A rule that reads a part which is not known yet says nothing.
+// A rule is one demand of Meta's. What a schema can express is its limit, which becomes part
+// of the schema; anything else is its check. Findings of a check that reads a value which is
+// not known before the run are dropped.
 type rule struct {
 	id      string
 	doc     string // what Meta demands, and why
 	on      string // message types, "interactive/list" for a kind of them, "body", "read", "" for the input of a send; separated by spaces
 	at      string // the places in it, "action.sections[].rows[]", "" for all of it; separated by spaces
 	limit   limit
-	check   func(v schema.Value, say report)
+	check   func(v schema.Value, report reporter)
 	warning bool
 	hint    string
 	source  string // where it is documented or was seen
 }
 
-// report says that a place breaks the rule.
-type report func(at schema.Value, format string, args ...any)
+// A reporter reports that a value breaks the rule being checked.
+type reporter func(at schema.Value, format string, args ...any)
 
-// rules returns all rules, in the order in which they are read.
+// rules returns all rules with a limit or a check, in the order of their documentation.
 func rules() []rule {
 	return slices.Concat(inputRules(), envelopeRules(), textRules(), mediaRules(), contactRules(),
 		interactiveRules(), buttonRules(), listRules(), flowRules(), productRules(), orderRules(), carouselRules(), templateRules(), parameterRules())
 }
 
-type each struct{}
+// anyIndex is the step of a path that stands for every element of a list.
+type anyIndex struct{}
 
-// A spot is a place in a value, with the rules that judge it and the spots below it.
-type spot struct {
+// A ruleNode is a node of a tree that has the form of the checked value: the rules on this
+// part of the value, and the nodes of the parts below it.
+type ruleNode struct {
 	rules  []rule
-	each   *spot   // every element of a list
-	items  []*spot // in place of each, where they differ; nil: nothing
-	fields []fieldSpot
+	elem   *ruleNode   // for every element of a list
+	items  []*ruleNode // for single elements, in place of elem; nil: no rules
+	fields []fieldNode
 }
 
-type fieldSpot struct {
+type fieldNode struct {
 	name string
-	step any // the name, in a path
-	*spot
+	key  any // name as a step of a path, converted once
+	*ruleNode
 }
 
-// rulebook holds the rules with a check as places, by what they are on.
-var rulebook = sync.OnceValue(func() map[string]*spot {
-	book := map[string]*spot{}
+// ruleTree returns the rules with a check as trees, by what they are on.
+var ruleTree = sync.OnceValue(func() map[string]*ruleNode {
+	trees := map[string]*ruleNode{}
 	for _, r := range rules() {
 		if r.check == nil {
 			continue
 		}
-		for _, on := range fieldsOrNone(r.on) {
-			if book[on] == nil {
-				book[on] = &spot{}
+		for _, on := range splitWords(r.on) {
+			if trees[on] == nil {
+				trees[on] = &ruleNode{}
 			}
-			for _, at := range fieldsOrNone(r.at) {
-				p := book[on].below(stepsOf(at))
+			for _, at := range splitWords(r.at) {
+				p := trees[on].child(parsePath(at))
 				p.rules = append(p.rules, r)
 			}
 		}
 	}
-	return book
+	return trees
 })
 
-// below finds or makes the place at the end of some steps.
-func (p *spot) below(steps []any) *spot {
+// child returns the node at the end of a path, which it makes where there is none.
+func (p *ruleNode) child(steps []any) *ruleNode {
 	for _, step := range steps {
-		next := p.each
+		next := p.elem
 		name, isField := step.(string)
 		if isField {
 			next = nil
 			for _, f := range p.fields {
 				if f.name == name {
-					next = f.spot
+					next = f.ruleNode
 				}
 			}
 		}
 		if next == nil {
-			next = &spot{}
+			next = &ruleNode{}
 			if isField {
-				p.fields = append(p.fields, fieldSpot{name, name, next})
+				p.fields = append(p.fields, fieldNode{name, name, next})
 			} else {
-				p.each = next
+				p.elem = next
 			}
 		}
 		p = next
@@ -94,14 +97,17 @@ func (p *spot) below(steps []any) *spot {
 	return p
 }
 
-func fieldsOrNone(list string) []string {
+// splitWords is strings.Fields, except that an empty list has one word, "".
+func splitWords(list string) []string {
 	if list == "" {
 		return []string{""}
 	}
 	return strings.Fields(list)
 }
 
-func stepsOf(at string) []any {
+// parsePath splits the path of a rule, e.g. "action.sections[].rows", into field names and
+// anyIndex.
+func parsePath(at string) []any {
 	var steps []any
 	for step := range strings.SplitSeq(at, ".") {
 		name, every := strings.CutSuffix(step, "[]")
@@ -109,7 +115,7 @@ func stepsOf(at string) []any {
 			steps = append(steps, name)
 		}
 		if every {
-			steps = append(steps, each{})
+			steps = append(steps, anyIndex{})
 		}
 	}
 	return steps
@@ -121,31 +127,31 @@ func (s *sender) check(in schema.Value) schema.Violations {
 	if !ok {
 		return nil
 	}
-	w := newWalk(nil)
-	w.judge("", input)
-	w.found = s.recipient(w.found, input["recipient"])
+	w := newWalker(nil)
+	w.checkRules("", input)
+	w.found = s.checkRecipient(w.found, input["recipient"])
 	kind, _ := input["message_type"].(string)
-	w.judgeMessage(kind, input["message"], "message")
+	w.checkMessage(kind, input["message"], "message")
 	if fallback, ok := input["fallback"].(map[string]any); ok {
-		w.judgeMessage(templateType, fallback["message"], "fallback", "message")
+		w.checkMessage(templateType, fallback["message"], "fallback", "message")
 	}
 	return w.found
 }
 
-// recipient judges who the message goes to.
-func (s *sender) recipient(found schema.Violations, v any) schema.Violations {
+// checkRecipient checks the recipient as the send will parse it.
+func (s *sender) checkRecipient(found schema.Violations, v any) schema.Violations {
 	text, ok := v.(string)
 	if !ok {
 		return found
 	}
-	a := s.book.look(text)
+	a := s.recipients.parse(text)
 	if a.err == nil && !a.doubtful {
 		return found
 	}
 	out := schema.Violation{Path: schema.Path{"recipient"}, Rule: "recipient-format"}
 	if a.err != nil {
 		out.Message, out.Hint = a.err.message, a.err.hint
-		if name := mustache.FindStringSubmatch(text); name != nil {
+		if name := placeholder.FindStringSubmatch(text); name != nil {
 			out.Hint = "for a value write " + brief(strings.Replace(text, name[0], expression(name[1]), 1))
 		}
 	} else {
@@ -156,73 +162,74 @@ func (s *sender) recipient(found schema.Violations, v any) schema.Violations {
 	return append(found, out)
 }
 
-// mostFound bounds what is said about one message.
-const mostFound = 200
+// maxViolations bounds the findings about one message.
+const maxViolations = 200
 
-// A walk goes to every place that has rules. It works on the plain value, and makes a
-// cursor only where there is something to check.
-type walk struct {
-	rule  *rule
-	path  schema.Path // to where it is
-	found schema.Violations
-	watch schema.Tracker
-	say   report
-	room  [8]any // for the path
+// A walker visits every part of a value that has rules, and collects what they find. It
+// walks the plain value and makes a schema.Value only where a rule needs one.
+type walker struct {
+	rule    *rule       // the one that is being checked
+	path    schema.Path // of the part that is being visited
+	found   schema.Violations
+	tracker schema.Tracker
+	report  reporter // w.add, bound once
+	pathBuf [8]any   // the initial array of path
 }
 
-func newWalk(found schema.Violations) *walk {
-	w := &walk{found: found}
-	w.say = w.report
+func newWalker(found schema.Violations) *walker {
+	w := &walker{found: found}
+	w.report = w.add
 	return w
 }
 
-// judge runs the rules that are on something, which stands at a path.
-func (w *walk) judge(on string, in any, path ...any) {
-	if top := rulebook()[on]; top != nil {
-		w.path = append(w.room[:0], path...)
+// checkRules runs the rules that are on a message type, a kind or a body. path is where in
+// stands in the whole input.
+func (w *walker) checkRules(on string, in any, path ...any) {
+	if top := ruleTree()[on]; top != nil {
+		w.path = append(w.pathBuf[:0], path...)
 		w.visit(in, top)
 	}
 }
 
-// at runs rules on a part of an input.
-func (w *walk) at(input any, p remainder) {
+// checkResidual runs residual rules on their part of an input.
+func (w *walker) checkResidual(input any, p residual) {
 	for _, name := range p.path {
 		input = get(input, name.(string))
 	}
-	w.path = append(w.room[:0], p.path...)
-	w.visit(input, p.top)
+	w.path = append(w.pathBuf[:0], p.path...)
+	w.visit(input, p.rules)
 }
 
-// judgeMessage runs the rules over the object of a message type.
-func (w *walk) judgeMessage(kind string, message any, path ...any) {
+// checkMessage runs the rules of a message type, and of its kind if it is interactive.
+func (w *walker) checkMessage(kind string, message any, path ...any) {
 	kind = strings.ToLower(kind)
-	w.judge(kind, message, path...)
+	w.checkRules(kind, message, path...)
 	if object, ok := message.(map[string]any); ok && kind == interactiveType {
 		if of, ok := object["type"].(string); ok {
-			w.judge(kind+"/"+strings.ToLower(of), message, path...)
+			w.checkRules(kind+"/"+strings.ToLower(of), message, path...)
 		}
 	}
 }
 
-func (w *walk) visit(v any, p *spot) {
+func (w *walker) visit(v any, p *ruleNode) {
 	if len(p.rules) > 0 {
-		w.check(v, p.rules)
+		w.apply(v, p.rules)
 	}
 	depth := len(w.path)
 	switch v := v.(type) {
 	case map[string]any:
 		for _, f := range p.fields {
 			if inner, ok := v[f.name]; ok {
-				w.path = append(w.path[:depth], f.step)
-				w.visit(inner, f.spot)
+				w.path = append(w.path[:depth], f.key)
+				w.visit(inner, f.ruleNode)
 			}
 		}
 	case []any:
-		if p.each == nil && p.items == nil {
+		if p.elem == nil && p.items == nil {
 			break
 		}
 		for i, inner := range v {
-			item := p.each
+			item := p.elem
 			if i < len(p.items) {
 				item = p.items[i]
 			}
@@ -235,20 +242,22 @@ func (w *walk) visit(v any, p *spot) {
 	w.path = w.path[:depth]
 }
 
-func (w *walk) check(v any, rules []rule) {
-	at := schema.NewValue(v, &w.watch)
+// apply runs rules on one part of the value, and drops the findings of a rule that read
+// something unknown.
+func (w *walker) apply(v any, rules []rule) {
+	at := schema.NewValue(v, &w.tracker)
 	for i := range rules {
-		w.watch, w.rule = schema.Tracker{}, &rules[i]
+		w.tracker, w.rule = schema.Tracker{}, &rules[i]
 		before := len(w.found)
-		w.rule.check(at, w.say)
-		if w.watch.ReadUnknown {
+		w.rule.check(at, w.report)
+		if w.tracker.ReadUnknown {
 			w.found = w.found[:before]
 		}
 	}
 }
 
-func (w *walk) report(at schema.Value, format string, args ...any) {
-	if len(w.found) >= mostFound {
+func (w *walker) add(at schema.Value, format string, args ...any) {
+	if len(w.found) >= maxViolations {
 		return
 	}
 	w.found = append(w.found, schema.Violation{

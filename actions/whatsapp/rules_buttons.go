@@ -18,7 +18,7 @@ func buttonRules() []rule {
 			on:  on, at: "action.buttons[].type", limit: oneOf("reply", "cta_url"), hint: "write type: reply", source: oldReference},
 		{id: "button-field",
 			doc: "A button has the object that its type names.",
-			on:  on, at: "action.buttons[]", check: named("reply cta_url"), source: page},
+			on:  on, at: "action.buttons[]", check: fieldOfType("reply cta_url"), source: page},
 		{id: "button-url",
 			doc: "Only in Direct Send may a button among others open an address. Elsewhere a message of type cta_url has one such button.",
 			on:  on, at: "action.buttons[].type", check: onlyReplies, hint: "send a message of type cta_url", source: directPage},
@@ -43,9 +43,9 @@ func buttonRules() []rule {
 	}
 }
 
-func onlyReplies(v schema.Value, say report) {
+func onlyReplies(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text == "cta_url" {
-		say(v, "only Direct Send takes a button of type cta_url among others")
+		report(v, "only Direct Send takes a button of type cta_url among others")
 	}
 }
 
@@ -55,7 +55,7 @@ func listRules() []rule {
 	return []rule{
 		{id: "list-body-long",
 			doc: "Meta's pages allow 4096 characters in the body of a list, its OpenAPI description 1024.",
-			on:  list, at: "body.text", check: atMost(1024), warning: true, hint: "older versions of the API take 1024", source: openAPI},
+			on:  list, at: "body.text", check: atMost(1024), warning: true, hint: "older versions of the API take 1024", source: openAPISource},
 		{id: "list-button",
 			doc: "The button that opens a list says 1 to 20 characters.",
 			on:  list, at: "action.button", limit: length(1, 20), source: page},
@@ -67,13 +67,13 @@ func listRules() []rule {
 			on:  list, at: "action.sections[].rows", limit: items(1, 0), source: page},
 		{id: "list-rows-total",
 			doc: "A list has ten rows at most, all sections together.",
-			on:  list, at: "action.sections", check: total(10, "rows", "rows"), source: page},
+			on:  list, at: "action.sections", check: maxTotal(10, "rows", "rows"), source: page},
 		{id: "section-title",
 			doc: "The title of a section has 24 characters at most.",
 			on:  list + " " + kinds("product_list"), at: "action.sections[].title", limit: length(0, 24), source: page},
 		{id: "section-title-empty",
 			doc: "The title of the only section is left out, or says something. Meta reads an empty text as none.",
-			on:  list + " " + kinds("product_list"), at: "action.sections", check: titledOrNot, warning: true, hint: "leave title out", source: page},
+			on:  list + " " + kinds("product_list"), at: "action.sections", check: onlySectionTitle, warning: true, hint: "leave title out", source: page},
 		{id: "section-title-required",
 			doc: "With more than one section, each needs a title. Meta's page demands it always, its reference only then.",
 			on:  list + " " + kinds("product_list"), at: "action.sections", check: titledSections, hint: "give every section a title", source: oldReference},
@@ -92,20 +92,20 @@ func listRules() []rule {
 	}
 }
 
-func uniqueRows(v schema.Value, say report) {
+func uniqueRows(v schema.Value, report reporter) {
 	seen := map[string]bool{}
 	for _, section := range v.Items() {
 		for _, row := range section.Get("rows").Items() {
 			id, ok := row.Get("id").Text()
 			if ok && seen[id] {
-				say(row.Get("id"), "%s is the id of another row already", mention(id))
+				report(row.Get("id"), "%s is the id of another row already", mention(id))
 			}
 			seen[id] = true
 		}
 	}
 }
 
-func titledSections(v schema.Value, say report) {
+func titledSections(v schema.Value, report reporter) {
 	sections := v.Items()
 	if len(sections) < 2 {
 		return
@@ -113,18 +113,18 @@ func titledSections(v schema.Value, say report) {
 	for _, section := range sections {
 		title := section.Get("title")
 		if text, ok := title.Text(); !title.Present() || ok && text == "" {
-			say(section, "has no title, which is required with more than one section")
+			report(section, "has no title, which is required with more than one section")
 		}
 	}
 }
 
-func titledOrNot(v schema.Value, say report) {
+func onlySectionTitle(v schema.Value, report reporter) {
 	sections := v.Items()
 	if len(sections) != 1 {
 		return
 	}
 	if title, ok := textOf(sections[0], "title"); ok && title == "" {
-		say(sections[0].Get("title"), "is empty")
+		report(sections[0].Get("title"), "is empty")
 	}
 }
 
@@ -161,53 +161,53 @@ func flowRules() []rule {
 			on:  on, at: at, check: payloadNavigates, hint: "leave flow_action_payload out", source: page},
 		{id: "flow-payload-missing",
 			doc: "An older reference demands flow_action_payload with navigate; the current page begins with the first screen.",
-			on:  on, at: at, check: navigatesSomewhere, warning: true, hint: "add flow_action_payload: {screen: …}", source: oldReference},
+			on:  on, at: at, check: navigateHasPayload, warning: true, hint: "add flow_action_payload: {screen: …}", source: oldReference},
 		{id: "flow-screen",
 			doc: "The name of a screen is not empty.",
 			on:  on, at: at + ".flow_action_payload.screen", limit: length(1, 0), source: page},
 		{id: "flow-data",
 			doc: "The data of the first screen are an object that is not empty.",
-			on:  on, at: at + ".flow_action_payload.data", check: someData, hint: "leave data out where there are none", source: page},
+			on:  on, at: at + ".flow_action_payload.data", check: notEmptyData, hint: "leave data out where there are none", source: page},
 		{id: "flow-data-text",
 			doc: "The data of the first screen are an object; one of Meta's examples has them as a text with JSON.",
 			on:  on, at: at + ".flow_action_payload.data", check: dataAsText, warning: true, hint: "write them as an object", source: page},
 		{id: "flow-token-missing",
 			doc: `An older reference demands flow_token; the current page takes "unused" for it.`,
-			on:  on, at: at, check: needs("flow_token", "has no flow_token, which some versions of the API demand"), warning: true, hint: "add flow_token: it comes back with the answer and tells whose it is", source: oldReference},
+			on:  on, at: at, check: required("flow_token", "has no flow_token, which some versions of the API demand"), warning: true, hint: "add flow_token: it comes back with the answer and tells whose it is", source: oldReference},
 	}
 }
 
-func payloadNavigates(v schema.Value, say report) {
+func payloadNavigates(v schema.Value, report reporter) {
 	if action, ok := v.Get("flow_action").Text(); ok && action != "navigate" && v.Get("flow_action_payload").Present() {
-		say(v.Get("flow_action_payload"), "only goes with flow_action navigate")
+		report(v.Get("flow_action_payload"), "only goes with flow_action navigate")
 	}
 }
 
-func navigatesSomewhere(v schema.Value, say report) {
+func navigateHasPayload(v schema.Value, report reporter) {
 	if action, ok := v.Get("flow_action").Text(); ok && action == "navigate" && !has(v, "flow_action_payload") {
-		say(v, "navigates, and has no flow_action_payload that says where to, which some versions of the API demand")
+		report(v, "navigates, and has no flow_action_payload that says where to, which some versions of the API demand")
 	}
 }
 
-func someData(v schema.Value, say report) {
+func notEmptyData(v schema.Value, report reporter) {
 	object, ok := v.Object()
 	if text, isText := v.Text(); ok && len(object) == 0 || isText && strings.TrimSpace(text) == "" {
-		say(v, "are empty")
+		report(v, "are empty")
 	} else if !ok && !isText && !v.IsUnknown() {
-		say(v, "are no object")
+		report(v, "are no object")
 	}
 }
 
-func dataAsText(v schema.Value, say report) {
+func dataAsText(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && strings.TrimSpace(text) != "" {
-		say(v, "are a text, where an object belongs")
+		report(v, "are a text, where an object belongs")
 	}
 }
 
-func noEmoji(v schema.Value, say report) {
+func noEmoji(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && strings.ContainsFunc(text, func(r rune) bool {
 		return r >= 0x1F000 && r <= 0x1FAFF || r >= 0x2600 && r <= 0x27BF || r == 0xFE0F || r == 0x20E3
 	}) {
-		say(v, "has an emoji")
+		report(v, "has an emoji")
 	}
 }

@@ -28,7 +28,7 @@ func productRules() []rule {
 			on:  list, at: "action.sections[].product_items", limit: items(1, 0), source: page},
 		{id: "products-total",
 			doc: "A product list has thirty products at most, all sections together.",
-			on:  list, at: "action.sections", check: total(30, "product_items", "products"), source: page},
+			on:  list, at: "action.sections", check: maxTotal(30, "product_items", "products"), source: page},
 	}
 }
 
@@ -57,10 +57,10 @@ func orderRules() []rule {
 			on:  order, at: "action.parameters.currency", limit: oneOf("INR", "BRL"), source: page},
 		{id: "order-amount",
 			doc: "An amount is not negative.",
-			on:  order, at: below(amounts, "value"), limit: atLeast(0), source: page},
+			on:  order, at: subpaths(amounts, "value"), limit: atLeast(0), source: page},
 		{id: "order-offset",
 			doc: "Amounts are given in hundredths: the offset is 100.",
-			on:  order, at: below(amounts, "offset"), limit: oneOf(int64(100)), source: page},
+			on:  order, at: subpaths(amounts, "offset"), limit: oneOf(int64(100)), source: page},
 		{id: "order-total",
 			doc: "total_amount is subtotal plus tax plus shipping minus discount.",
 			on:  order, at: "action.parameters", check: rightTotal, source: page},
@@ -75,7 +75,7 @@ func orderRules() []rule {
 			on:  order, at: "action.parameters.order.items[].quantity", limit: atLeast(1), source: page},
 		{id: "order-description",
 			doc: "The description of a tax, a shipping or a discount has 60 characters at most.",
-			on:  order, at: below("action.parameters.order.tax action.parameters.order.shipping action.parameters.order.discount", "description", "discount_program_name"), limit: length(0, 60), source: page},
+			on:  order, at: subpaths("action.parameters.order.tax action.parameters.order.shipping action.parameters.order.discount", "description", "discount_program_name"), limit: length(0, 60), source: page},
 		{id: "order-expiration",
 			doc: "The time at which an order ends is a text with the seconds since 1970.",
 			on:  order, at: "action.parameters.order.expiration.timestamp", limit: pattern(`^\d+$`), hint: "write the seconds since 1970, in quotes", source: page},
@@ -91,13 +91,13 @@ func orderRules() []rule {
 	}
 }
 
-func shortReference(v schema.Value, say report) {
+func shortReference(v schema.Value, report reporter) {
 	if currency, _ := textOf(v, "currency"); currency == "INR" {
-		atMost(35)(v.Get("reference_id"), say)
+		atMost(35)(v.Get("reference_id"), report)
 	}
 }
 
-func rightTotal(v schema.Value, say report) {
+func rightTotal(v schema.Value, report reporter) {
 	order := v.Get("order")
 	total, ok := v.Get("total_amount", "value").Number()
 	sum, known := order.Get("subtotal", "value").Number()
@@ -109,7 +109,7 @@ func rightTotal(v schema.Value, say report) {
 		sum += sign * n
 	}
 	if total != sum {
-		say(v.Get("total_amount", "value"), "is %v, but subtotal + tax + shipping - discount is %v", int64(total), int64(sum))
+		report(v.Get("total_amount", "value"), "is %v, but subtotal + tax + shipping - discount is %v", int64(total), int64(sum))
 	}
 }
 
@@ -131,7 +131,7 @@ func carouselRules() []rule {
 			on:  carousel, at: "action.cards[].type", limit: oneOf("cta_url", "product", "quick_reply", "button"), source: page},
 		{id: "card-type-same",
 			doc: "All cards of a carousel are of one type.",
-			on:  carousel, at: "action.cards", check: same("the type of cards", "type"), source: page},
+			on:  carousel, at: "action.cards", check: allEqual("the type of cards", "type"), source: page},
 		{id: "card-header",
 			doc: "A card with a file has a header of type image or video.",
 			on:  carousel, at: "action.cards[]", check: cardHeader, source: page},
@@ -140,10 +140,10 @@ func carouselRules() []rule {
 			on:  carousel, at: "action.cards[].header.type", limit: oneOf("image", "video"), source: page},
 		{id: "card-header-same",
 			doc: "The headers of all cards are of one kind: image or video.",
-			on:  carousel, at: "action.cards", check: same("the kind of header", "header", "type"), source: page},
+			on:  carousel, at: "action.cards", check: allEqual("the kind of header", "header", "type"), source: page},
 		{id: "card-header-field",
 			doc: "A header has the field that its type names, and no other: type image wants image.",
-			on:  carousel, at: "action.cards[].header", check: named(headerTypes), source: page},
+			on:  carousel, at: "action.cards[].header", check: fieldOfType(headerTypes), source: page},
 		{id: "card-header-media",
 			doc: "A file in the header of a card is given by the id of an upload or by a link.",
 			on:  carousel, at: "action.cards[].header.image action.cards[].header.video", check: exactlyOne("id", "link"), source: page},
@@ -185,29 +185,29 @@ func carouselRules() []rule {
 			on:  carousel, at: "action.cards[].action.catalog_id", limit: length(1, 0), source: page},
 		{id: "card-catalog-same",
 			doc: "The products of all cards come from one catalogue.",
-			on:  carousel, at: "action.cards", check: same("the catalogue", "action", "catalog_id"), source: page},
+			on:  carousel, at: "action.cards", check: allEqual("the catalogue", "action", "catalog_id"), source: page},
 	}
 }
 
-func twoBreaks(v schema.Value, say report) {
+func twoBreaks(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && strings.Count(text, "\n") > 2 {
-		say(v, "has %d line breaks, at most 2 are allowed", strings.Count(text, "\n"))
+		report(v, "has %d line breaks, at most 2 are allowed", strings.Count(text, "\n"))
 	}
 }
 
-func cardHeader(v schema.Value, say report) {
+func cardHeader(v schema.Value, report reporter) {
 	kind, ok := textOf(v, "type")
 	switch {
 	case !ok:
 	case kind != "product" && !has(v, "header"):
-		say(v, "has no header: an image or a video")
+		report(v, "has no header: an image or a video")
 	case kind == "product" && has(v, "header"):
-		say(v.Get("header"), "a card with a product has no header")
+		report(v.Get("header"), "a card with a product has no header")
 	}
 }
 
-// cardAction wants the action that belongs to the type of a card, and no other.
-func cardAction(v schema.Value, say report) {
+// cardAction demands that the action of a card has the fields of its type, and no others.
+func cardAction(v schema.Value, report reporter) {
 	kind, ok := textOf(v, "type")
 	action, known := v.Get("action").Object()
 	if !ok || !known {
@@ -226,17 +226,17 @@ func cardAction(v schema.Value, say report) {
 	}
 	for _, name := range want {
 		if _, there := action[name]; !there {
-			say(v.Get("action"), "the card is of type %s and its action has no %q", kind, name)
+			report(v.Get("action"), "the card is of type %s and its action has no %q", kind, name)
 		}
 	}
 	for _, name := range v.Get("action").Keys() {
 		if !slices.Contains(want, name) {
-			say(v.Get("action", name), "does not belong to a card of type %s", kind)
+			report(v.Get("action", name), "does not belong to a card of type %s", kind)
 		}
 	}
 }
 
-func sameButtons(v schema.Value, say report) {
+func sameButtons(v schema.Value, report reporter) {
 	first := -1
 	for _, card := range v.Items() {
 		at := card.Get("action", "buttons")
@@ -250,9 +250,9 @@ func sameButtons(v schema.Value, say report) {
 		case first < 0:
 			first = n
 		case n != first && (n == 0 || first == 0):
-			say(at, "one card opens an address and another has answers: all cards have buttons of one kind")
+			report(at, "one card opens an address and another has answers: all cards have buttons of one kind")
 		case n != first:
-			say(at, "has %d buttons, but the first card has %d: all cards have as many", n, first)
+			report(at, "has %d buttons, but the first card has %d: all cards have as many", n, first)
 		}
 	}
 }

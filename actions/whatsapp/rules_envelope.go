@@ -8,21 +8,21 @@ import (
 	"facteur/flow/schema"
 )
 
-// Where what Meta demands is written.
+// Sources of rules: the pages of Meta's documentation, and others.
 const (
 	messagesPage  = "Cloud API, messages"
 	oldReference  = "Messages reference, 2023"
-	cloudMove     = "Cloud API, migrating from On-Premises"
-	groupsChat    = "Cloud API, groups"
+	migrationPage = "Cloud API, migrating from On-Premises"
+	groupsPage    = "Cloud API, groups"
 	directPage    = "Direct Send"
 	marketingPage = "Marketing Messages API"
-	openAPI       = "Meta's OpenAPI description, v23, https://github.com/facebook/openapi"
+	openAPISource = "Meta's OpenAPI description, v23, https://github.com/facebook/openapi"
 	bsuidPage     = "Business-scoped user IDs, https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids"
 	observed      = "seen in production"
 	ours          = "Facteur"
 )
 
-// inputRules are about the input of a send that is no message.
+// inputRules are on the fields of a send's input beside the message.
 func inputRules() []rule {
 	return []rule{
 		{id: "sender-phone-id",
@@ -40,9 +40,9 @@ func inputRules() []rule {
 	}
 }
 
-// saidRules are told by code that judges more than a place: sender.check, CheckBody,
-// and the types of messages.
-func saidRules() []rule {
+// customRules documents the rules that have no check of their own, because they are
+// implemented in sender.check, in CheckBody or in the DetectMistake of a schema.
+func customRules() []rule {
 	return []rule{
 		{id: "recipient-format",
 			doc:  "The recipient is a phone number with + and its country code, of a length that this country uses, or a business-scoped user ID. Without +, Meta would put the country code of the sender before it.",
@@ -73,7 +73,7 @@ func saidRules() []rule {
 			warning: true, hint: "write it in small letters", source: observed},
 		{id: "on-premises",
 			doc:  "The On-Premises API has ended: nothing is delivered since 2025-10-23. Its fields preview_url (at the top), hsm, namespace, provider and ttl mean nothing to the Cloud API, which refuses what it does not know.",
-			hint: "facteur message migrate FILE makes a Cloud body of an On-Premises body", source: cloudMove},
+			hint: "facteur message migrate FILE makes a Cloud body of an On-Premises body", source: migrationPage},
 		{id: "template-made",
 			doc:  "Where a template is made, its components have text, format, buttons and example. A message has the values that fill them in, and no component for what takes none.",
 			hint: "give the values: parameters: [{type: text, text: …}]; leave out a component that takes none", source: templatesPage},
@@ -92,14 +92,14 @@ func saidRules() []rule {
 	}
 }
 
-// An absence is a demand that nothing here can see.
-type absence struct{ what, where string }
+// An uncheckedDemand is a demand of Meta's that no rule can check, and where it is checked
+// instead.
+type uncheckedDemand struct{ demand, checked string }
 
-// seenElsewhere lists what Meta demands of messages and a body does not show, with where
-// it is checked instead.
-func seenElsewhere() []absence {
+// uncheckedDemands lists what Meta demands of messages and the body alone does not show.
+func uncheckedDemands() []uncheckedDemand {
 	const fetched = "by Meta, which fetches the file after it took the message: 131053 comes as a failed status"
-	return []absence{
+	return []uncheckedDemand{
 		{"the kind and size of an audio file: AAC, AMR, MP3, MP4, OGG (OPUS), up to 16 MB", fetched},
 		{"the kind and size of a document: text, PDF, Office, up to 100 MB", fetched},
 		{"the kind and size of an image: JPEG or PNG of 8 bits, up to 5 MB", fetched},
@@ -118,7 +118,7 @@ func seenElsewhere() []absence {
 	}
 }
 
-// envelopeRules are about the body of a request, around the message.
+// envelopeRules are on the fields of a request's body around the message.
 func envelopeRules() []rule {
 	return []rule{
 		{id: "messaging-product",
@@ -144,16 +144,16 @@ func envelopeRules() []rule {
 			on:  onBody, at: "type", limit: oneOf("text", "image", "video", "audio", "document", "sticker", "location", "contacts", "interactive", "template", "reaction", pinType), source: messagesPage},
 		{id: "type-missing",
 			doc: "An older reference takes a body without a type as text; Meta's OpenAPI description demands the type.",
-			on:  onBody, check: needsType, hint: "add the type: it is the name of the object that holds the message", source: openAPI},
+			on:  onBody, check: needsType, hint: "add the type: it is the name of the object that holds the message", source: openAPISource},
 		{id: "type-missing-interactive",
 			doc: "One of Meta's own examples leaves out the type of an interactive message.",
-			on:  onBody, check: interactiveWithoutType, warning: true, hint: "add type: interactive", source: openAPI},
+			on:  onBody, check: interactiveWithoutType, warning: true, hint: "add type: interactive", source: openAPISource},
 		{id: "message-missing",
 			doc: "The message stands under the name of its type.",
 			on:  onBody, check: needsMessage, source: messagesPage},
 		{id: "message-of-other-type",
 			doc: "A body holds the object of its type, and of no other.",
-			on:  onBody, check: oneMessage, hint: "leave it out, or change the type", source: cloudMove},
+			on:  onBody, check: oneMessage, hint: "leave it out, or change the type", source: migrationPage},
 		{id: "callback-data",
 			doc: "biz_opaque_callback_data comes back on every status webhook; it has 512 characters at most.",
 			on:  onBody, at: "biz_opaque_callback_data", limit: length(0, 512), source: oldReference},
@@ -168,19 +168,19 @@ func envelopeRules() []rule {
 			on:  onBody, at: "recipient_identity_key_hash", limit: length(1, 0), source: messagesPage},
 		{id: "group-only",
 			doc: "Only groups have pinned messages.",
-			on:  onBody, check: pinInGroup, hint: "add recipient_type: group", source: groupsChat},
+			on:  onBody, check: pinInGroup, hint: "add recipient_type: group", source: groupsPage},
 		{id: "group-message",
 			doc: "Groups take texts, files and templates; Meta documents no other messages for them.",
-			on:  onBody, check: groupTakes, warning: true, source: groupsChat},
+			on:  onBody, check: groupTakes, warning: true, source: groupsPage},
 		{id: "pin-type",
 			doc: "A message is pinned or unpinned.",
-			on:  onBody, at: "pin.type", limit: oneOf("pin", "unpin"), source: groupsChat},
+			on:  onBody, at: "pin.type", limit: oneOf("pin", "unpin"), source: groupsPage},
 		{id: "pin-message-id",
 			doc: "A pin names a message by its id (wamid), of 128 characters at most.",
-			on:  onBody, at: "pin.message_id", limit: length(1, 128), source: groupsChat},
+			on:  onBody, at: "pin.message_id", limit: length(1, 128), source: groupsPage},
 		{id: "pin-expiration",
 			doc: "A message is pinned for 1 to 30 days.",
-			on:  onBody, at: "pin.expiration_days", limit: within(1, 30), source: groupsChat},
+			on:  onBody, at: "pin.expiration_days", limit: within(1, 30), source: groupsPage},
 		{id: "direct-category",
 			doc: "Direct Send takes messages of the categories utility, authentication and service.",
 			on:  onBody, at: "category", limit: oneOf("utility", "authentication", "service"), source: directPage},
@@ -224,63 +224,63 @@ func envelopeRules() []rule {
 	}
 }
 
-func isID(v schema.Value, say report) {
+func isID(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && (text == "" || !areDigits(text)) {
-		say(v, "%s is not a phone number ID", mention(text))
+		report(v, "%s is not a phone number ID", mention(text))
 	}
 }
 
-func noReplyReaction(v schema.Value, say report) {
+func noReplyReaction(v schema.Value, report reporter) {
 	kind, _ := textOf(v, "message_type")
 	if strings.EqualFold(kind, reactionType) && has(v, "reply_to") {
-		say(v.Get("reply_to"), "a reaction cannot be a reply")
+		report(v.Get("reply_to"), "a reaction cannot be a reply")
 	}
 }
 
-func uselessFallback(v schema.Value, say report) {
+func uselessFallback(v schema.Value, report reporter) {
 	kind, _ := textOf(v, "message_type")
 	if strings.EqualFold(kind, templateType) && has(v, "fallback") {
-		say(v.Get("fallback"), "is never sent for a template")
+		report(v.Get("fallback"), "is never sent for a template")
 	}
 }
 
-func needsRecipient(v schema.Value, say report) {
+func needsRecipient(v schema.Value, report reporter) {
 	if to, ok := textOf(v, "to"); !has(v, "recipient") && (!has(v, "to") || ok && to == "") {
-		say(v, "says nowhere who gets the message")
+		report(v, "says nowhere who gets the message")
 	}
 }
 
-func bothRecipients(v schema.Value, say report) {
+func bothRecipients(v schema.Value, report reporter) {
 	if to, ok := textOf(v, "to"); has(v, "to") && has(v, "recipient") && !(ok && to == "") {
-		say(v.Get("recipient"), "is not used, because there is a to as well")
+		report(v.Get("recipient"), "is not used, because there is a to as well")
 	}
 }
 
-func authenticatesNumber(v schema.Value, say report) {
+func authenticatesNumber(v schema.Value, report reporter) {
 	if category, _ := textOf(v, "category"); category == "authentication" && has(v, "recipient") && !has(v, "to") {
-		say(v.Get("recipient"), "a message that authenticates needs a phone number")
+		report(v.Get("recipient"), "a message that authenticates needs a phone number")
 	}
 }
 
-func needsType(v schema.Value, say report) {
+func needsType(v schema.Value, report reporter) {
 	if !has(v, "type") && !has(v, interactiveType) {
-		say(v, "has no type")
+		report(v, "has no type")
 	}
 }
 
-func interactiveWithoutType(v schema.Value, say report) {
+func interactiveWithoutType(v schema.Value, report reporter) {
 	if !has(v, "type") && has(v, interactiveType) {
-		say(v, "has no type, and is taken as interactive")
+		report(v, "has no type, and is taken as interactive")
 	}
 }
 
-func needsMessage(v schema.Value, say report) {
+func needsMessage(v schema.Value, report reporter) {
 	if kind, ok := textOf(v, "type"); ok && !has(v, kind) {
-		say(v, "is of type %s and has no %q", kind, kind)
+		report(v, "is of type %s and has no %q", kind, kind)
 	}
 }
 
-func oneMessage(v schema.Value, say report) {
+func oneMessage(v schema.Value, report reporter) {
 	object, _ := v.Object()
 	kind := typeOf(object)
 	if _, known := textOf(v, "type"); !known && (has(v, "type") || kind == "") {
@@ -288,33 +288,33 @@ func oneMessage(v schema.Value, say report) {
 	}
 	for _, name := range v.Keys() {
 		if name != kind && (name == pinType || contains(messageTypes, name)) {
-			say(v.Get(name), "the message is of type %s, so there is no place for %q", kind, name)
+			report(v.Get(name), "the message is of type %s, so there is no place for %q", kind, name)
 		}
 	}
 }
 
-func reactionWithoutContext(v schema.Value, say report) {
+func reactionWithoutContext(v schema.Value, report reporter) {
 	if kind, _ := textOf(v, "type"); kind == reactionType && has(v, "context") {
-		say(v.Get("context"), "a reaction cannot be a reply")
+		report(v.Get("context"), "a reaction cannot be a reply")
 	}
 }
 
-func pinInGroup(v schema.Value, say report) {
+func pinInGroup(v schema.Value, report reporter) {
 	to, _ := textOf(v, "recipient_type")
 	if kind, _ := textOf(v, "type"); kind == pinType && to != "group" {
-		say(v, "only messages in groups are pinned")
+		report(v, "only messages in groups are pinned")
 	}
 }
 
-func groupTakes(v schema.Value, say report) {
+func groupTakes(v schema.Value, report reporter) {
 	to, _ := textOf(v, "recipient_type")
 	kind, ok := textOf(v, "type")
 	if to == "group" && ok && !slices.Contains([]string{"text", templateType, pinType}, kind) && !slices.Contains(strings.Fields(fileTypes), kind) {
-		say(v.Get("type"), "a message of type %s may be refused in a group", kind)
+		report(v.Get("type"), "a message of type %s may be refused in a group", kind)
 	}
 }
 
-func directTTL(v schema.Value, say report) {
+func directTTL(v schema.Value, report reporter) {
 	if !has(v, "ttl_seconds") {
 		return
 	}
@@ -326,19 +326,19 @@ func directTTL(v schema.Value, say report) {
 	n, ok := v.Get("ttl_seconds").Number()
 	switch {
 	case !has(v, "category"):
-		say(v.Get("ttl_seconds"), "only goes with a category")
+		report(v.Get("ttl_seconds"), "only goes with a category")
 	case ok && (n < 30 || n > float64(most)):
-		say(v.Get("ttl_seconds"), "%v lies outside 30 to %d seconds", n, most)
+		report(v.Get("ttl_seconds"), "%v lies outside 30 to %d seconds", n, most)
 	}
 }
 
-func directBody(v schema.Value, say report) {
+func directBody(v schema.Value, report reporter) {
 	if category, _ := textOf(v, "category"); category == "utility" || category == "authentication" {
-		atMost(1024)(v.Get("text", "body"), say)
+		atMost(1024)(v.Get("text", "body"), report)
 	}
 }
 
-func directTakes(v schema.Value, say report) {
+func directTakes(v schema.Value, report reporter) {
 	category, ok := textOf(v, "category")
 	kind, known := textOf(v, "type")
 	if !ok || !known || category == "service" || kind == "text" {
@@ -347,23 +347,23 @@ func directTakes(v schema.Value, say report) {
 	if of, ok := v.Get(interactiveType, "type").Text(); category == "utility" && kind == interactiveType && (!ok || contains("button cta_url voice_call", of)) {
 		return
 	}
-	say(v.Get("type"), "Direct Send takes no such message of type %s for %s", kind, category)
+	report(v.Get("type"), "Direct Send takes no such message of type %s for %s", kind, category)
 }
 
-// isDirect tells whether a body is one of Direct Send with buttons.
+// isDirect tells whether a body is a Direct Send message with buttons.
 func isDirect(body map[string]any) bool {
 	kind, _ := get(body[interactiveType], "type").(string)
 	return body["category"] == "utility" && strings.EqualFold(kind, "button")
 }
 
-func directButtons(v schema.Value, say report) {
+func directButtons(v schema.Value, report reporter) {
 	body, _ := v.Object()
 	if !isDirect(body) {
 		return
 	}
 	list := v.Get(interactiveType, "action", "buttons")
 	if buttons, ok := list.List(); ok && (len(buttons) < 1 || len(buttons) > 10) {
-		say(list, "has %d buttons, 1 to 10 are allowed", len(buttons))
+		report(list, "has %d buttons, 1 to 10 are allowed", len(buttons))
 	}
 	urls, replied := 0, false
 	for _, button := range list.Items() {
@@ -372,40 +372,40 @@ func directButtons(v schema.Value, say report) {
 			replied = true
 		case "cta_url":
 			if urls++; urls > 2 {
-				say(button, "is the third button that opens an address, at most 2 are allowed")
+				report(button, "is the third button that opens an address, at most 2 are allowed")
 			} else if replied {
-				say(button, "opens an address and comes after a reply: these come first")
+				report(button, "opens an address and comes after a reply: these come first")
 			}
 		}
 	}
 }
 
-func directTemplate(v schema.Value, say report) {
+func directTemplate(v schema.Value, report reporter) {
 	if category, ok := textOf(v, "category"); has(v, "direct_send_config") && (category != "utility" && ok || !has(v, "category")) {
-		say(v.Get("direct_send_config"), "only goes with the category utility")
+		report(v.Get("direct_send_config"), "only goes with the category utility")
 	}
 }
 
-func marketingIsTemplate(v schema.Value, say report) {
+func marketingIsTemplate(v schema.Value, report reporter) {
 	if kind, ok := textOf(v, "type"); ok && kind != templateType {
 		for _, name := range [...]string{"product_policy", "message_activity_sharing", "bid_spec"} {
 			if has(v, name) {
-				say(v.Get(name), "only goes with a template")
+				report(v.Get(name), "only goes with a template")
 			}
 		}
 	}
 }
 
-func positive(v schema.Value, say report) {
+func positive(v schema.Value, report reporter) {
 	if n, ok := v.Number(); ok && n <= 0 {
-		say(v, "is not more than 0")
+		report(v, "is not more than 0")
 	}
 }
 
-func realDate(v schema.Value, say report) {
+func realDate(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok {
 		if _, err := time.Parse(time.DateOnly, text); err != nil {
-			say(v, "%s is not a day of the calendar", mention(text))
+			report(v, "%s is not a day of the calendar", mention(text))
 		}
 	}
 }

@@ -9,12 +9,12 @@ import (
 
 const interactivePage = "Cloud API, interactive messages"
 
-// kinds names kinds of interactive messages for the `on` of rules.
+// kinds lists kinds of interactive messages for rule.on.
 func kinds(names ...string) string {
 	return interactiveType + "/" + strings.Join(names, " "+interactiveType+"/")
 }
 
-// allKindsBut is kinds for all but some.
+// allKindsBut lists all kinds of interactive messages except these.
 func allKindsBut(names ...string) string {
 	var rest []string
 	for _, c := range actionSchema().Cases {
@@ -25,7 +25,7 @@ func allKindsBut(names ...string) string {
 	return kinds(rest...)
 }
 
-// headerTypes are those of a header, each with a field of the same name.
+// headerTypes are the types of a header, each with a field of the same name.
 const headerTypes = "text image video document"
 
 func interactiveRules() []rule {
@@ -44,7 +44,7 @@ func interactiveRules() []rule {
 			on:  interactiveType, at: "header.type", limit: oneOf("text", "image", "video", "document"), source: interactivePage},
 		{id: "interactive-header-field",
 			doc: "A header has the field that its type names, and no other: type image wants image.",
-			on:  interactiveType, at: "header", check: named(headerTypes), source: interactivePage},
+			on:  interactiveType, at: "header", check: fieldOfType(headerTypes), source: interactivePage},
 		{id: "interactive-header-length",
 			doc: "The text of a header has 1 to 60 characters.",
 			on:  interactiveType, at: "header.text", limit: length(1, 60), source: interactivePage},
@@ -59,7 +59,7 @@ func interactiveRules() []rule {
 			on:  interactiveType, at: "header.image.link header.video.link header.document.link", source: interactivePage}),
 		{id: "interactive-body",
 			doc: "This kind of message needs a body; only products and requests for calls go without.",
-			on:  allKindsBut("product", "call_permission_request"), check: needs("body", `needs a body: {text: "…"}`), source: interactivePage},
+			on:  allKindsBut("product", "call_permission_request"), check: required("body", `needs a body: {text: "…"}`), source: interactivePage},
 		{id: "interactive-body-text",
 			doc: "The body of an interactive message has at least one character; that of a list has 4096 at most.",
 			on:  interactiveType, at: "body.text", limit: length(1, 4096), source: interactivePage},
@@ -68,13 +68,13 @@ func interactiveRules() []rule {
 			on:  allKindsBut("list"), at: "body.text", check: atMost(1024), hint: "shorten it, or send the rest as a text before it", source: interactivePage},
 		{id: "interactive-body-blank",
 			doc: "Meta refuses a body of white space only.",
-			on:  interactiveType, at: "body.text", check: notEmpty, source: interactivePage},
+			on:  interactiveType, at: "body.text", check: notBlank, source: interactivePage},
 		{id: "interactive-footer-length",
 			doc: "A footer has 60 characters at most.",
 			on:  interactiveType, at: "footer.text", limit: length(0, 60), source: interactivePage},
 		{id: "interactive-footer-empty",
 			doc: "A footer says something. Meta's page demands it; its answers tell of a length from 0 to 60.",
-			on:  interactiveType, at: "footer.text", check: something, warning: true, hint: "leave the footer out", source: interactivePage},
+			on:  interactiveType, at: "footer.text", check: notEmpty, warning: true, hint: "leave the footer out", source: interactivePage},
 		{id: "interactive-no-header",
 			doc: "Products, the catalogue, carousels and requests for a location or for calls take no header.",
 			on:  noHeader, check: forbidden("header", "this kind of message takes no header"), source: interactivePage},
@@ -89,14 +89,14 @@ func interactiveRules() []rule {
 			on:  kinds("order_details"), at: "header.type", check: only("image"), warning: true, source: "Cloud API, payments"},
 		{id: "product-list-header",
 			doc: "A product list needs a header of type text.",
-			on:  kinds("product_list"), check: needs("header", "needs a header of type text"), source: interactivePage},
+			on:  kinds("product_list"), check: required("header", "needs a header of type text"), source: interactivePage},
 		paddingRule("button", "action.buttons[].reply.id action.buttons[].reply.title"),
 		paddingRule("list", "action.button action.sections[].title action.sections[].rows[].id action.sections[].rows[].title"),
 		paddingRule("cta_url", "action.parameters.display_text action.parameters.url"),
 		paddingRule("voice_call", "action.parameters.display_text"),
 		paddingRule("flow", "action.parameters.flow_cta"),
 		paddingRule("product_list", "action.sections[].title"),
-		paddingRule("carousel", below("action.cards[].action", "parameters.display_text", "parameters.url", "buttons[].quick_reply.id", "buttons[].quick_reply.title")),
+		paddingRule("carousel", subpaths("action.cards[].action", "parameters.display_text", "parameters.url", "buttons[].quick_reply.id", "buttons[].quick_reply.title")),
 
 		nameRule("cta_url", "cta_url"),
 		nameRule("flow", "flow"),
@@ -133,25 +133,25 @@ func interactiveRules() []rule {
 	}
 }
 
-// paddingRule is one rule on several kinds, each with its own places.
+// paddingRule returns the same rule for each kind, with its own paths.
 func paddingRule(kind, at string) rule {
 	return rule{id: "action-padding",
 		doc: "Meta refuses white space at either end of the texts of actions and buttons.",
-		on:  kinds(kind), at: at, check: noPadding, hint: "leave out the white space around it", source: cloudMove}
+		on:  kinds(kind), at: at, check: noPadding, hint: "leave out the white space around it", source: migrationPage}
 }
 
-// nameRule is one rule on several kinds, each with its own name.
+// nameRule returns the same rule for each kind, with its own action name.
 func nameRule(kind, name string) rule {
 	return rule{id: "action-name",
 		doc: "The name of an action goes with the type of the message: cta_url, flow, catalog_message, send_location, address_message, review_and_pay, review_order, voice_call, call_permission_request or request_contact_info.",
 		on:  kinds(kind), at: "action.name", limit: oneOf(name), source: interactivePage}
 }
 
-// only wants a header to be of one type.
-func only(kind string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// only demands that a header is of one type.
+func only(kind string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		if text, ok := v.Text(); ok && text != kind {
-			say(v, "this kind of message takes only a header of type %s", kind)
+			report(v, "this kind of message takes only a header of type %s", kind)
 		}
 	}
 }

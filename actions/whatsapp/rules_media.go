@@ -22,7 +22,7 @@ func textRules() []rule {
 			on:  "text", at: "body", limit: length(1, 4096), source: textPage},
 		{id: "text-body-blank",
 			doc: "Meta refuses a text of white space only.",
-			on:  "text", at: "body", check: notEmpty, source: textPage},
+			on:  "text", at: "body", check: notBlank, source: textPage},
 	}
 }
 
@@ -55,7 +55,7 @@ func mediaRules() []rule {
 			on:  "location", at: "longitude", check: degrees(-180, 180), hint: "write degrees such as 2.3522", source: messagesPage},
 		{id: "location-name",
 			doc: "An older reference demands the name and the address of a location; the current page does not.",
-			on:  "location", check: namedPlace, warning: true, hint: "add name and address", source: oldReference},
+			on:  "location", check: locationNamed, warning: true, hint: "add name and address", source: oldReference},
 		{id: "location-address",
 			doc: "WhatsApp shows the address of a location only below its name.",
 			on:  "location", check: addressNeedsName, warning: true, hint: "add a name", source: "Cloud API, location messages"},
@@ -68,8 +68,7 @@ func mediaRules() []rule {
 	}
 }
 
-// extensionRule is one rule on several types, each with its own kind of file. Documents
-// may be anything.
+// extensionRule returns the same rule for each type of file. Documents may be anything.
 func extensionRule(kind string) rule {
 	return rule{id: "media-extension",
 		doc: "Meta refuses a file whose kind does not fit the type of the message (131053); here the end of the link tells another kind.",
@@ -87,7 +86,7 @@ func contactRules() []rule {
 			on:  contacts, at: "[].name.formatted_name", limit: length(1, 0), source: page},
 		{id: "contact-name-alone",
 			doc: "An older reference demands one more part of the name beside formatted_name; the current one does not.",
-			on:  contacts, at: "[].name", check: moreName, warning: true, hint: "add first_name or last_name", source: oldReference},
+			on:  contacts, at: "[].name", check: nameHasPart, warning: true, hint: "add first_name or last_name", source: oldReference},
 		{id: "contact-birthday",
 			doc: "A birthday is a day of the calendar, written YYYY-MM-DD.",
 			on:  contacts, at: "[].birthday", check: realDate, hint: "write a day such as 1990-12-31", source: page},
@@ -97,7 +96,7 @@ func contactRules() []rule {
 	}
 }
 
-// extension is that of the file at an address, in small letters; "" for none.
+// extension returns the extension of a URL's path in lower case, "" for none.
 func extension(link string) string {
 	link, _, _ = strings.Cut(link, "?")
 	link, _, _ = strings.Cut(link, "#")
@@ -107,7 +106,7 @@ func extension(link string) string {
 	return strings.ToLower(path.Ext(link))
 }
 
-// kindOfExtension is what the end of an address says about the file; "" for nothing.
+// kindOfExtension returns the message type that the extension of a link suggests, "" for none.
 func kindOfExtension(link string) string {
 	switch extension(link) {
 	case ".jpg", ".jpeg", ".png":
@@ -124,13 +123,13 @@ func kindOfExtension(link string) string {
 	return ""
 }
 
-// rightKind wants the link of a file to end as files of its kind do, where it says.
-func rightKind(kind string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// rightKind demands that the extension of a link, if known, is of the message's type.
+func rightKind(kind string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		link, ok := textOf(v, "link")
 		found := kindOfExtension(link)
 		if ok && found != "" && found != kind && (kind != "audio" || found != "video") { // an MP4 may be either
-			say(v.Get("link"), "ends like %s, and is sent as %s", article(found), article(kind))
+			report(v.Get("link"), "ends like %s, and is sent as %s", article(found), article(kind))
 		}
 	}
 }
@@ -142,49 +141,48 @@ func article(noun string) string {
 	return "a " + noun
 }
 
-func voiceIsOgg(v schema.Value, say report) {
+func voiceIsOgg(v schema.Value, report reporter) {
 	link, ok := textOf(v, "link")
 	if voice, _ := v.Get("voice").Bool(); ok && voice && kindOfExtension(link) != "" && !slices.Contains([]string{".ogg", ".opus"}, extension(link)) {
-		say(v.Get("link"), "is no OGG file, so it cannot be a voice note")
+		report(v.Get("link"), "is no OGG file, so it cannot be a voice note")
 	}
 }
 
-func namedPlace(v schema.Value, say report) {
+func locationNamed(v schema.Value, report reporter) {
 	if !has(v, "name") && !has(v, "address") {
-		say(v, "has neither name nor address, which some versions of the API demand")
+		report(v, "has neither name nor address, which some versions of the API demand")
 	} else if !has(v, "address") {
-		say(v, "has no address, which some versions of the API demand")
+		report(v, "has no address, which some versions of the API demand")
 	}
 }
 
-func addressNeedsName(v schema.Value, say report) {
+func addressNeedsName(v schema.Value, report reporter) {
 	if at := v.Get("address"); at.Present() && !has(v, "name") {
-		say(at, "is not shown, because the location has no name")
+		report(at, "is not shown, because the location has no name")
 	}
 }
 
-func moreName(v schema.Value, say report) {
+func nameHasPart(v schema.Value, report reporter) {
 	name, _ := v.Object()
 	if _, ok := name["formatted_name"]; ok && len(name) == 1 {
-		say(v, "has only formatted_name, which some versions of the API refuse")
+		report(v, "has only formatted_name, which some versions of the API refuse")
 	}
 }
 
-// oneEmoji counts what is seen as one sign: joined signs, flags, signs with a colour or
-// a keycap count once.
-func oneEmoji(v schema.Value, say report) {
+// oneEmoji counts visible emoji: joined sequences, flags, skin tones and keycaps count once.
+func oneEmoji(v schema.Value, report reporter) {
 	text, ok := v.Text()
 	if !ok || text == "" {
 		return
 	}
-	signs, joined, flag, plain := 0, false, false, false
+	alphabet, joined, flag, plain := 0, false, false, false
 	for _, r := range text {
 		isFlag := r >= 0x1F1E6 && r <= 0x1F1FF
 		switch {
 		case r == 0x200D:
 			joined = true
 			continue
-		case r == 0xFE0F, r == 0xFE0E, r >= 0x1F3FB && r <= 0x1F3FF && signs > 0, r >= 0xE0020 && r <= 0xE007F:
+		case r == 0xFE0F, r == 0xFE0E, r >= 0x1F3FB && r <= 0x1F3FF && alphabet > 0, r >= 0xE0020 && r <= 0xE007F:
 			continue
 		case r == 0x20E3:
 			plain = false // a keycap: the digit before it is part of an emoji
@@ -193,12 +191,12 @@ func oneEmoji(v schema.Value, say report) {
 			flag = false
 			continue
 		case !joined:
-			signs++
+			alphabet++
 		}
 		joined, flag = false, isFlag
 		plain = plain || r < 0x80 || r >= 0xC0 && r < 0x2000
 	}
-	if signs != 1 || plain {
-		say(v, "%s is not one emoji", strconv.Quote(text))
+	if alphabet != 1 || plain {
+		report(v, "%s is not one emoji", strconv.Quote(text))
 	}
 }

@@ -6,30 +6,30 @@ import (
 	"facteur/flow/schema"
 )
 
-// parameterTypes are those of a template parameter, each with a field of the same name.
+// parameterTypes are the types of a template parameter, each with a field of the same name.
 const parameterTypes = "text currency date_time image video gif document location payload action coupon_code" +
 	" limited_time_offer product order_details order_status ttl_minutes tap_target_configuration"
 
-// parameterRules are about single parameters.
+// parameterRules are on single parameters of a template.
 func parameterRules() []rule {
-	media := below(eachParameter, "image", "video", "gif", "document")
-	sections := below(eachParameter, "action.sections")
+	media := subpaths(eachParameter, "image", "video", "gif", "document")
+	sections := subpaths(eachParameter, "action.sections")
 	return []rule{
 		{id: "parameter-type",
 			doc: "The type of a parameter names the field that holds its value.",
-			on:  templateType, at: below(eachParameter, "type"), limit: inAnyCase(parameterTypes), source: templatesPage},
+			on:  templateType, at: subpaths(eachParameter, "type"), limit: inAnyCase(parameterTypes), source: templatesPage},
 		{id: "parameter-field",
 			doc: "A parameter has the field that its type names, and no other: type currency wants currency.",
-			on:  templateType, at: eachParameter, check: named(parameterTypes), source: templatesPage},
+			on:  templateType, at: eachParameter, check: fieldOfType(parameterTypes), source: templatesPage},
 		{id: "parameter-name",
 			doc: "The name of a parameter has small letters, digits and _.",
-			on:  templateType, at: below(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "write small letters, digits and _", source: templatesPage},
+			on:  templateType, at: subpaths(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "write small letters, digits and _", source: templatesPage},
 		{id: "parameter-names",
 			doc: "A template names all its parameters or none; a name comes once in each part.",
-			on:  templateType, at: parameterList, check: allNamed, source: templatesPage},
+			on:  templateType, at: parameterList, check: allOrNoneNamed, source: templatesPage},
 		{id: "parameter-text",
 			doc: "Meta refuses texts that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
-			on:  templateType, at: below(eachParameter, "text"), check: oneLine, hint: "give a text on one line; in an expression: replace line breaks, and say what stands for nothing", source: observed},
+			on:  templateType, at: subpaths(eachParameter, "text"), check: oneLine, hint: "give a text on one line; in an expression: replace line breaks, and say what stands for nothing", source: observed},
 		{id: "parameter-header-length",
 			doc: "A text in the header of a template has 60 characters at most.",
 			on:  templateType, at: templateParts, check: shortHeader, source: oldReference},
@@ -41,72 +41,72 @@ func parameterRules() []rule {
 			on:  templateType, at: templateParts, check: shortSuffix, source: templatesPage},
 		{id: "parameter-currency",
 			doc: "A currency is written as three capital letters (ISO 4217).",
-			on:  templateType, at: below(eachParameter, "currency.code"), limit: pattern(`^[A-Z]{3}$`), hint: "write three capital letters: EUR", source: oldReference},
+			on:  templateType, at: subpaths(eachParameter, "currency.code"), limit: pattern(`^[A-Z]{3}$`), hint: "write three capital letters: EUR", source: oldReference},
 		{id: "parameter-fallback",
 			doc: "A currency or a date has a text that is shown where it cannot be formatted.",
-			on:  templateType, at: below(eachParameter, "currency.fallback_value", "date_time.fallback_value"), limit: length(1, 0), source: oldReference},
+			on:  templateType, at: subpaths(eachParameter, "currency.fallback_value", "date_time.fallback_value"), limit: length(1, 0), source: oldReference},
 		{id: "parameter-media",
 			doc: "A file in a template is given by the id of an upload or by a link, and not by both.",
 			on:  templateType, at: media, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: templatesPage},
 		webAddress(rule{id: "parameter-link",
 			doc: "The link of a file in a template begins with http:// or https://.",
-			on:  templateType, at: below(media, "link"), source: templatesPage}),
+			on:  templateType, at: subpaths(media, "link"), source: templatesPage}),
 		{id: "parameter-document",
 			doc: "A document in the header of a template is a PDF.",
-			on:  templateType, at: below(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
+			on:  templateType, at: subpaths(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
 		{id: "parameter-latitude",
 			doc: "Degrees north lie between -90 and 90.",
-			on:  templateType, at: below(eachParameter, "location.latitude"), check: degrees(-90, 90), source: templatesPage},
+			on:  templateType, at: subpaths(eachParameter, "location.latitude"), check: degrees(-90, 90), source: templatesPage},
 		{id: "parameter-longitude",
 			doc: "Degrees east lie between -180 and 180.",
-			on:  templateType, at: below(eachParameter, "location.longitude"), check: degrees(-180, 180), source: templatesPage},
+			on:  templateType, at: subpaths(eachParameter, "location.longitude"), check: degrees(-180, 180), source: templatesPage},
 		{id: "parameter-payload",
 			doc: "The payload of a button has 512 characters at most.",
-			on:  templateType, at: below(eachParameter, "payload"), limit: length(0, 512), source: templatesPage},
+			on:  templateType, at: subpaths(eachParameter, "payload"), limit: length(0, 512), source: templatesPage},
 		{id: "parameter-coupon",
 			doc: "A coupon code has 1 to 20 letters and digits; before December 2025 it had 15 at most.",
-			on:  templateType, at: below(eachParameter, "coupon_code"), limit: both(length(1, 20), pattern(`^[A-Za-z0-9]*$`)), source: "Cloud API, coupon templates"},
+			on:  templateType, at: subpaths(eachParameter, "coupon_code"), limit: both(length(1, 20), pattern(`^[A-Za-z0-9]*$`)), source: "Cloud API, coupon templates"},
 		{id: "parameter-offer-end",
 			doc: "An offer ends at a time in milliseconds since 1970.",
-			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: atLeast(0), source: "Cloud API, limited-time offer templates"},
+			on:  templateType, at: subpaths(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: atLeast(0), source: "Cloud API, limited-time offer templates"},
 		{id: "parameter-offer-seconds",
 			doc: "The end of an offer that lies in 1970 was given in seconds.",
-			on:  templateType, at: below(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", check: notInSeconds, warning: true, hint: "write milliseconds, 1000 times as much", source: ours},
+			on:  templateType, at: subpaths(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", check: notInSeconds, warning: true, hint: "write milliseconds, 1000 times as much", source: ours},
 		{id: "parameter-product",
 			doc: "The id of a product has 1 to 100 characters.",
-			on:  templateType, at: below(eachParameter, "product.product_retailer_id", "action.thumbnail_product_retailer_id") + " " + below(sections, "[].product_items[].product_retailer_id"), limit: length(1, 100), source: "On-Premises reference, 2023"},
+			on:  templateType, at: subpaths(eachParameter, "product.product_retailer_id", "action.thumbnail_product_retailer_id") + " " + subpaths(sections, "[].product_items[].product_retailer_id"), limit: length(1, 100), source: "On-Premises reference, 2023"},
 		{id: "parameter-catalog",
 			doc: "The catalogue of a product is not empty.",
-			on:  templateType, at: below(eachParameter, "product.catalog_id"), limit: length(1, 0), source: templatesPage},
+			on:  templateType, at: subpaths(eachParameter, "product.catalog_id"), limit: length(1, 0), source: templatesPage},
 		{id: "parameter-sections",
 			doc: "The products of a button stand in 1 to 10 sections.",
 			on:  templateType, at: sections, limit: items(1, 10), source: "Cloud API, multi-product templates"},
 		{id: "parameter-section-title",
 			doc: "The title of a section has 1 to 24 characters.",
-			on:  templateType, at: below(sections, "[].title"), limit: length(1, 24), source: "Cloud API, multi-product templates"},
+			on:  templateType, at: subpaths(sections, "[].title"), limit: length(1, 24), source: "Cloud API, multi-product templates"},
 		{id: "parameter-products-total",
 			doc: "A button shows thirty products at most, all sections together.",
-			on:  templateType, at: sections, check: total(30, "product_items", "products"), source: "Cloud API, multi-product templates"},
+			on:  templateType, at: sections, check: maxTotal(30, "product_items", "products"), source: "Cloud API, multi-product templates"},
 		{id: "parameter-ttl",
 			doc: "The button of a call works for 1 to 43200 minutes (30 days).",
-			on:  templateType, at: below(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
+			on:  templateType, at: subpaths(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
 		webAddress(rule{id: "parameter-tap-url",
 			doc: "A tap leads to an address that begins with http:// or https://.",
-			on:  templateType, at: below(eachParameter, "tap_target_configuration[].url"), source: "Cloud API, tap target"}),
+			on:  templateType, at: subpaths(eachParameter, "tap_target_configuration[].url"), source: "Cloud API, tap target"}),
 		{id: "parameter-tap-title",
 			doc: "Where a tap leads has a title.",
-			on:  templateType, at: below(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
+			on:  templateType, at: subpaths(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
 	}
 }
 
-func notInSeconds(v schema.Value, say report) {
+func notInSeconds(v schema.Value, report reporter) {
 	const year = 365 * 24 * 3600 * 1000
 	if ms, ok := v.Number(); ok && ms > 0 && ms < year {
-		say(v, "lies in 1970, if these are milliseconds")
+		report(v, "lies in 1970, if these are milliseconds")
 	}
 }
 
-func allNamed(v schema.Value, say report) {
+func allOrNoneNamed(v schema.Value, report reporter) {
 	list := v.Items()
 	named := 0
 	for _, p := range list {
@@ -115,62 +115,62 @@ func allNamed(v schema.Value, say report) {
 		}
 	}
 	if named > 0 && named < len(list) {
-		say(v, "some have a parameter_name and some have none: a template names all or none")
+		report(v, "some have a parameter_name and some have none: a template names all or none")
 	}
 	if named > 1 {
-		unique("parameter_name")(v, say)
+		unique("parameter_name")(v, report)
 	}
 }
 
 // shortTexts bounds the texts of a component's parameters.
-func shortTexts(v schema.Value, most int, say report) {
+func shortTexts(v schema.Value, most int, report reporter) {
 	if !has(v, "parameters") {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
 		if p.Field("text").MinLen() > most {
-			atMost(most)(p.Get("text"), say)
+			atMost(most)(p.Get("text"), report)
 		}
 	}
 }
 
-func shortHeader(v schema.Value, say report) {
+func shortHeader(v schema.Value, report reporter) {
 	if isPart(v, "header") {
-		shortTexts(v, 60, say)
+		shortTexts(v, 60, report)
 	}
 }
 
-func shortCard(v schema.Value, say report) {
+func shortCard(v schema.Value, report reporter) {
 	if isPart(v, "body") {
-		shortTexts(v, 160, say)
+		shortTexts(v, 160, report)
 	}
 }
 
-func shortSuffix(v schema.Value, say report) {
+func shortSuffix(v schema.Value, report reporter) {
 	if isButton(v, "url") {
-		shortTexts(v, 2000, say)
+		shortTexts(v, 2000, report)
 	}
 }
 
-func oneLine(v schema.Value, say report) {
+func oneLine(v schema.Value, report reporter) {
 	fixed := v.FixedParts()
 	text := strings.Join(fixed, "…")
 	switch {
 	case fixed == nil:
 	case strings.TrimSpace(text) == "":
-		say(v, "holds nothing, which Meta refuses")
+		report(v, "holds nothing, which Meta refuses")
 	case strings.ContainsAny(text, "\n\r"):
-		say(v, "has a line break, which Meta refuses in parameters")
+		report(v, "has a line break, which Meta refuses in parameters")
 	case strings.ContainsRune(text, '\t'):
-		say(v, "has a tab, which Meta refuses in parameters")
+		report(v, "has a tab, which Meta refuses in parameters")
 	case strings.Contains(text, "     "):
-		say(v, "has more than four spaces in a row, which Meta refuses in parameters")
+		report(v, "has more than four spaces in a row, which Meta refuses in parameters")
 	}
 }
 
-func isPDF(v schema.Value, say report) {
+func isPDF(v schema.Value, report reporter) {
 	link, ok := textOf(v, "link")
 	if ok && kindOfExtension(link) != "" && extension(link) != ".pdf" {
-		say(v.Get("link"), "leads to something else than a PDF")
+		report(v.Get("link"), "leads to something else than a PDF")
 	}
 }

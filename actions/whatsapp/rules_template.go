@@ -11,7 +11,7 @@ const (
 	templatesPage = "Cloud API, template messages"
 	templateName  = `^[a-z0-9_]*$`
 
-	// Where the parts of a template and their parameters stand, on cards too.
+	// The paths of a template's components and of their parameters, including those of cards.
 	templateParts = "components[] components[].cards[].components[]"
 	parameterList = "components[].parameters components[].cards[].components[].parameters"
 	eachParameter = "components[].parameters[] components[].cards[].components[].parameters[]"
@@ -30,7 +30,7 @@ func templateRules() []rule {
 			on:  templateType, at: "language.policy", check: deterministic, warning: true, hint: "leave policy out", source: oldReference},
 		{id: "template-part-type",
 			doc: "A component fills in the header, the body, a button, the carousel, the offer, the tap target or the order's state.",
-			on:  templateType, at: below(templateParts, "type"), limit: inAnyCase("header body button carousel limited_time_offer tap_target_configuration order_status footer"), source: templatesPage},
+			on:  templateType, at: subpaths(templateParts, "type"), limit: inAnyCase("header body button carousel limited_time_offer tap_target_configuration order_status footer"), source: templatesPage},
 		{id: "template-part-once",
 			doc: "A template has one header, one body, one carousel; only buttons come more than once.",
 			on:  templateType, at: "components", check: partOnce, source: templatesPage},
@@ -39,13 +39,13 @@ func templateRules() []rule {
 			on:  templateType, at: "components components[].cards[].components", check: uniqueButtons, source: templatesPage},
 		{id: "template-button",
 			doc: "A button component says which button it fills in (index, from 0) and its kind (sub_type); other components have neither. Only voice_call goes without an index.",
-			on:  templateType, at: templateParts, check: buttonParts, source: cloudMove},
+			on:  templateType, at: templateParts, check: buttonParts, source: migrationPage},
 		{id: "template-button-index",
 			doc: "The index of a button is 0 to 9, a number or a text.",
 			on:  templateType, at: templateParts, check: buttonIndex, source: templatesPage},
 		{id: "template-button-type",
 			doc: "A button of a template is a quick_reply, url, copy_code, catalog, mpm, flow, voice_call, order_details or payment_request.",
-			on:  templateType, at: below(templateParts, "sub_type"), limit: inAnyCase("quick_reply url copy_code catalog mpm flow voice_call order_details payment_request"), source: templatesPage},
+			on:  templateType, at: subpaths(templateParts, "sub_type"), limit: inAnyCase("quick_reply url copy_code catalog mpm flow voice_call order_details payment_request"), source: templatesPage},
 		{id: "template-button-parameters",
 			doc: "A button component has parameters. Buttons that take none are left out.",
 			on:  templateType, at: templateParts, check: buttonParameters, hint: "add parameters, or leave the component out", source: oldReference},
@@ -66,7 +66,7 @@ func templateRules() []rule {
 			on:  templateType, at: "components[].cards", check: unique("card_index"), source: templatesPage},
 		{id: "template-card-index",
 			doc: "The index of a card is 0 to 9, a number or a text.",
-			on:  templateType, at: "components[].cards[].card_index", check: placeNumber("card"), source: templatesPage},
+			on:  templateType, at: "components[].cards[].card_index", check: slotIndex("card"), source: templatesPage},
 		{id: "template-offer",
 			doc: "A limited_time_offer component says when the offer ends.",
 			on:  templateType, at: "components[]", check: offerEnds, source: "Cloud API, limited-time offer templates"},
@@ -82,8 +82,8 @@ func templateRules() []rule {
 	}
 }
 
-// below gives the places of fields below places.
-func below(places string, fields ...string) string {
+// subpaths appends each field to each path of a list.
+func subpaths(places string, fields ...string) string {
 	var out []string
 	for place := range strings.FieldsSeq(places) {
 		for _, field := range fields {
@@ -93,7 +93,7 @@ func below(places string, fields ...string) string {
 	return strings.Join(out, " ")
 }
 
-func partOnce(v schema.Value, say report) {
+func partOnce(v schema.Value, report reporter) {
 	seen := map[string]bool{}
 	for _, component := range v.Items() {
 		kind, _ := textOf(component, "type")
@@ -101,13 +101,13 @@ func partOnce(v schema.Value, say report) {
 			continue
 		}
 		if seen[kind] {
-			say(component.Get("type"), "a template has only one %s", kind)
+			report(component.Get("type"), "a template has only one %s", kind)
 		}
 		seen[kind] = true
 	}
 }
 
-func uniqueButtons(v schema.Value, say report) {
+func uniqueButtons(v schema.Value, report reporter) {
 	seen := map[string]bool{}
 	for _, component := range v.Items() {
 		if !isButton(component) {
@@ -115,13 +115,13 @@ func uniqueButtons(v schema.Value, say report) {
 		}
 		index, ok := scalarText(component.Get("index"))
 		if ok && seen[index] {
-			say(component.Get("index"), "there is a button %s already", index)
+			report(component.Get("index"), "there is a button %s already", index)
 		}
 		seen[index] = seen[index] || ok
 	}
 }
 
-// isButton tells a component that fills in a button, of one of the kinds where some are given.
+// isButton tells whether a component fills in a button; if kinds are given, of one of these.
 func isButton(v schema.Value, kinds ...string) bool {
 	if !isPart(v, "button") {
 		return false
@@ -133,55 +133,55 @@ func isButton(v schema.Value, kinds ...string) bool {
 	return slices.ContainsFunc(kinds, func(kind string) bool { return strings.EqualFold(kind, of) })
 }
 
-func buttonParts(v schema.Value, say report) {
+func buttonParts(v schema.Value, report reporter) {
 	if !isButton(v) {
 		if _, ok := textOf(v, "type"); !ok {
 			return
 		}
 		for _, name := range []string{"index", "sub_type"} {
 			if has(v, name) {
-				say(v.Get(name), "only goes with a component of type button")
+				report(v.Get(name), "only goes with a component of type button")
 			}
 		}
 		return
 	}
 	kind, ok := textOf(v, "sub_type")
 	if !ok && !has(v, "sub_type") {
-		say(v, "is a button and has no sub_type")
+		report(v, "is a button and has no sub_type")
 	}
 	if !has(v, "index") && !strings.EqualFold(kind, "voice_call") {
-		say(v, "is a button and has no index: 0 for the template's first button")
+		report(v, "is a button and has no index: 0 for the template's first button")
 	}
 }
 
-func buttonIndex(v schema.Value, say report) {
+func buttonIndex(v schema.Value, report reporter) {
 	if isButton(v) && has(v, "index") {
-		placeNumber("button")(v.Get("index"), say)
+		slotIndex("button")(v.Get("index"), report)
 	}
 }
 
-// placeNumber wants 0 to 9, as a number or a text.
-func placeNumber(of string) func(schema.Value, report) {
-	return func(v schema.Value, say report) {
+// slotIndex demands 0 to 9, as a number or a text.
+func slotIndex(of string) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
 		if text, ok := scalarText(v); !v.IsUnknown() && (!ok || len(text) != 1 || !areDigits(text)) {
-			say(v, "is not the place of a %s, 0 to 9", of)
+			report(v, "is not the place of a %s, 0 to 9", of)
 		}
 	}
 }
 
-func buttonParameters(v schema.Value, say report) {
+func buttonParameters(v schema.Value, report reporter) {
 	if !isButton(v) || isButton(v, "catalog", "flow", "voice_call") {
-		return // what these take may be left out
+		return // their parameters are optional
 	}
 	if !has(v, "parameters") {
-		say(v, "is a button and has no parameters")
+		report(v, "is a button and has no parameters")
 	} else if list, ok := v.Get("parameters").List(); ok && len(list) == 0 {
-		say(v.Get("parameters"), "holds no parameter")
+		report(v.Get("parameters"), "holds no parameter")
 	}
 }
 
-// buttonParameter wants the parameters of a button to go with its kind.
-func buttonParameter(v schema.Value, say report) {
+// buttonParameter demands that the parameters of a button match its kind.
+func buttonParameter(v schema.Value, report reporter) {
 	if !isButton(v) || !has(v, "parameters") {
 		return
 	}
@@ -213,23 +213,23 @@ func buttonParameter(v schema.Value, say report) {
 			for want := range strings.FieldsSeq(want) {
 				forms = append(forms, "{type: "+want+", "+want+": …}")
 			}
-			say(p.Get("type"), "a button of kind %s takes a parameter %s", kind, strings.Join(forms, " or "))
+			report(p.Get("type"), "a button of kind %s takes a parameter %s", kind, strings.Join(forms, " or "))
 		}
 	}
 }
 
-func quickReplyText(v schema.Value, say report) {
+func quickReplyText(v schema.Value, report reporter) {
 	if !isButton(v, "quick_reply") {
 		return
 	}
 	for _, p := range v.Get("parameters").Items() {
 		if of, _ := textOf(p, "type"); strings.EqualFold(of, "text") {
-			say(p.Get("type"), "a button of kind quick_reply takes a parameter {type: payload, payload: …}")
+			report(p.Get("type"), "a button of kind quick_reply takes a parameter {type: payload, payload: …}")
 		}
 	}
 }
 
-// contains tells whether a word is in a list of words, in any case of letters.
+// contains tells whether a word is in a list of words, ignoring case.
 func contains(words, word string) bool {
 	for w := range strings.FieldsSeq(words) {
 		if strings.EqualFold(w, word) {
@@ -239,35 +239,35 @@ func contains(words, word string) bool {
 	return false
 }
 
-func deterministic(v schema.Value, say report) {
+func deterministic(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text != "deterministic" {
-		say(v, "%s is no policy; Meta knows only deterministic", mention(text))
+		report(v, "%s is no policy; Meta knows only deterministic", mention(text))
 	}
 }
 
-func offerEnds(v schema.Value, say report) {
+func offerEnds(v schema.Value, report reporter) {
 	if kind, _ := textOf(v, "type"); strings.EqualFold(kind, "limited_time_offer") && !has(v, "parameters") && !has(v, "limited_time_offer") {
-		say(v, "is an offer and has no parameters that say when it ends")
+		report(v, "is an offer and has no parameters that say when it ends")
 	}
 }
 
-func cardsOnCarousel(v schema.Value, say report) {
+func cardsOnCarousel(v schema.Value, report reporter) {
 	kind, _ := textOf(v, "type")
 	switch carousel := strings.EqualFold(kind, "carousel"); {
 	case carousel && !has(v, "cards"):
-		say(v, "is a carousel and has no cards")
+		report(v, "is a carousel and has no cards")
 	case !carousel && has(v, "cards"):
-		say(v.Get("cards"), "only goes with a component of type carousel")
+		report(v.Get("cards"), "only goes with a component of type carousel")
 	}
 }
 
-// isPart tells whether a component fills in a part.
+// isPart tells whether a component is of that type.
 func isPart(v schema.Value, part string) bool {
 	kind, _ := textOf(v, "type")
 	return strings.EqualFold(kind, part)
 }
 
-func shortBody(v schema.Value, say report) {
+func shortBody(v schema.Value, report reporter) {
 	list := v.Items()
 	most := 1024
 	if len(list) == 1 {
@@ -275,14 +275,14 @@ func shortBody(v schema.Value, say report) {
 	}
 	for _, component := range list {
 		if isPart(component, "body") {
-			shortTexts(component, most, say)
+			shortTexts(component, most, report)
 		}
 	}
 }
 
-// codes gives the only text of the body and that of a URL button; ok is false where one
-// of them is not there.
-func codes(v schema.Value) (body string, button string, at schema.Value, ok bool) {
+// authenticationCodes returns the only parameter of the body and that of a URL button, and
+// where the latter is. ok is false if either is missing or not the only one.
+func authenticationCodes(v schema.Value) (body string, button string, at schema.Value, ok bool) {
 	found := 0
 	for _, component := range v.Items() {
 		isURL := isButton(component, "url")
@@ -307,18 +307,18 @@ func codes(v schema.Value) (body string, button string, at schema.Value, ok bool
 	return body, button, at, found == 2 && body != "" && button != ""
 }
 
-// equalCodes suspects an authentication template where the body and a URL button both
-// carry a code of the same length and nothing else.
-func equalCodes(v schema.Value, say report) {
-	body, button, at, ok := codes(v)
+// equalCodes takes a template for an authentication template if its body and its URL button
+// both have a code of the same length as their only parameter.
+func equalCodes(v schema.Value, report reporter) {
+	body, button, at, ok := authenticationCodes(v)
 	isCode := func(s string) bool { return len(s) >= 4 && len(s) <= 15 && areDigits(s) }
 	if ok && isCode(body) && isCode(button) && len(body) == len(button) && body != button {
-		say(at, "differs from the code in the body")
+		report(at, "differs from the code in the body")
 	}
 }
 
-func shortCode(v schema.Value, say report) {
-	if body, button, at, ok := codes(v); ok && body == button {
-		atMost(15)(at, say)
+func shortCode(v schema.Value, report reporter) {
+	if body, button, at, ok := authenticationCodes(v); ok && body == button {
+		atMost(15)(at, report)
 	}
 }

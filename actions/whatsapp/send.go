@@ -17,7 +17,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// SendInput is what whatsapp.send_message takes.
+// SendInput is the input of whatsapp.send_message.
 type SendInput struct {
 	SenderPhoneID string    `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID to send from, not a phone number; may be left out when the connection names one"`
 	Recipient     string    `json:"recipient" schema:"required,minLength=1,maxLength=256" doc:"who gets the message: a phone number with + and country code, or a business-scoped user ID"`
@@ -29,19 +29,19 @@ type SendInput struct {
 	Tracking      string    `json:"tracking,omitempty" schema:"maxLength=400" doc:"a text that comes back on status events; Meta and every subscribed app can read it"`
 }
 
-// SchemaType is that of the fields, which recognises what belongs elsewhere.
+// SchemaType is the schema of the fields, which also detects fields that belong elsewhere.
 func (SendInput) SchemaType() *schema.Type { return sendInputSchema() }
 
 var sendInputSchema = sync.OnceValue(func() *schema.Type {
 	type fields SendInput
 	t := schema.Of[fields]()
-	t.DetectMistake = notInputs
+	t.DetectMistake = inputMistakes
 	t.Field("message_type").Type.DetectMistake = hsmType
-	t.Field("recipient").Type.DetectMistake = manyRecipients
+	t.Field("recipient").Type.DetectMistake = recipientListInFlow
 	return t
 })
 
-func manyRecipients(v any) schema.Violations {
+func recipientListInFlow(v any) schema.Violations {
 	if _, ok := v.([]any); !ok {
 		return nil
 	}
@@ -49,19 +49,19 @@ func manyRecipients(v any) schema.Violations {
 		Hint: "put the step into a foreach: {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"}}
 }
 
-// A Fallback is a template for when nothing else may be sent.
+// A Fallback is the template to send when the 24-hour window is shut.
 type Fallback struct {
 	MessageType string  `json:"message_type" schema:"foldcase,enum=template,default=template" doc:"always template"`
 	Message     Message `json:"message" schema:"required" doc:"the template"`
 }
 
-// Once names what must not be sent twice.
+// Once is the deduplication key of a send, and for how long it counts.
 type Once struct {
 	Key    string        `json:"key" schema:"required,minLength=1,maxLength=256" doc:"sends with the same key are the same"`
 	Within time.Duration `json:"within" schema:"default=24h" doc:"for how long the key counts"`
 }
 
-// SendOutput is what whatsapp.send_message gives, also when it fails.
+// SendOutput is the output of whatsapp.send_message, also when it fails.
 type SendOutput struct {
 	StatusCode    int64  `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
 	Success       bool   `json:"success" schema:"required,always" doc:"accepted by Meta and, with await, that state reached"`
@@ -80,13 +80,13 @@ const SendAction = "whatsapp.send_message"
 
 // SendMessage returns the action whatsapp.send_message.
 func SendMessage(o Options) actions.Action {
-	s := &sender{Options: o, poster: &poster{roundTrip: o.roundTrip()}, book: cmp.Or(o.Book, &AddressBook{})}
+	s := &sender{Options: o, client: &client{roundTrip: o.roundTrip()}, recipients: cmp.Or(o.Recipients, &RecipientCache{})}
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:            SendAction,
 			Doc:             "Sends one WhatsApp message. A succeeded step means that Meta accepted the message; use await to wait until it is sent, delivered or read.",
 			App:             App,
-			Prepares:        claims,
+			Prepares:        claimsKey,
 			Recipient:       recipientKey,
 			Limits:          o.limits,
 			States:          []string{sent, delivered, read},
@@ -94,8 +94,8 @@ func SendMessage(o Options) actions.Action {
 			Settle:          settle,
 			UnknownOutput:   map[string]any{"delivery": unknown},
 			Check:           s.check,
-			SpecializeCheck: s.rest,
-			Lint:            func(in schema.Value) schema.Violations { return append(literals(in), s.lint(in)...) },
+			SpecializeCheck: s.specializeCheck,
+			Lint:            func(in schema.Value) schema.Violations { return append(placeholders(in), s.lint(in)...) },
 			Volatile:        []string{"biz_opaque_callback_data"},
 		},
 		Connect: Connect,
@@ -104,22 +104,23 @@ func SendMessage(o Options) actions.Action {
 
 type sender struct {
 	Options
-	*poster
-	book *AddressBook
+	*client
+	recipients *RecipientCache
 }
 
-// send sends the message, unless it would repeat another, and tells what became of it.
+// send sends the message, unless `once` finds that it would repeat another, and reports the
+// answer to the ledger.
 func (s *sender) send(ctx context.Context, account Account, in SendInput) (SendOutput, error) {
 	out := SendOutput{Delivery: failed}
 	from, err := senderID(in.SenderPhoneID, account)
 	if err != nil {
 		return out, err
 	}
-	to := s.book.look(in.Recipient)
+	to := s.recipients.parse(in.Recipient)
 	if to.err != nil {
 		return out, invalid("recipient: %v", to.err)
 	}
-	if out.Repeats, err = s.once(ctx, from, to.contact, in.Once); err != nil {
+	if out.Repeats, err = s.claimOnce(ctx, from, to.contact, in.Once); err != nil {
 		return out, err
 	}
 	if out.Repeats != "" {
@@ -127,14 +128,14 @@ func (s *sender) send(ctx context.Context, account Account, in SendInput) (SendO
 		return out, nil
 	}
 	e := &envelope{to: to.contact, kind: in.MessageType, message: in.Message.value, replyTo: in.ReplyTo, reference: reference(ctx, in.Tracking)}
-	shut, err := s.deliver(ctx, &account, from, e, in.Fallback, &out)
-	s.tell(ctx, from, to.contact, &out, shut, err)
+	shut, err := s.sendOrFallback(ctx, &account, from, e, in.Fallback, &out)
+	s.reportAnswer(ctx, from, to.contact, &out, shut, err)
 	return out, err
 }
 
-// deliver sends the message, or its fallback when only a template is taken. It tells
-// whether Meta said that.
-func (s *sender) deliver(ctx context.Context, account *Account, from string, e *envelope, fallback *Fallback, out *SendOutput) (shut bool, err error) {
+// sendOrFallback sends the message, or its fallback when the 24-hour window is shut: known
+// beforehand, or because Meta refused the message for it. shut tells whether Meta did.
+func (s *sender) sendOrFallback(ctx context.Context, account *Account, from string, e *envelope, fallback *Fallback, out *SendOutput) (shut bool, err error) {
 	known := s.Window != nil && e.kind != templateType && s.Window(ctx, from, e.to.key()) == WindowShut
 	if known && fallback == nil {
 		return false, windowShut()
@@ -151,9 +152,9 @@ func (s *sender) deliver(ctx context.Context, account *Account, from string, e *
 	return shut, s.attempt(ctx, account, from, e, out)
 }
 
-// attempt makes one request and fills in what came of it.
+// attempt makes one request and fills in the output.
 func (s *sender) attempt(ctx context.Context, account *Account, from string, e *envelope, out *SendOutput) error {
-	if s.unwanted(ctx, from, e) {
+	if s.blockedByOptOut(ctx, from, e) {
 		out.Delivery = failed
 		return optedOut()
 	}
@@ -176,15 +177,16 @@ func (s *sender) attempt(ctx context.Context, account *Account, from string, e *
 		}
 		return nil
 	}
-	return s.refused(ctx, &r, err, e, out)
+	return s.failureOf(ctx, &r, err, e, out)
 }
 
-// refused is the error of a request that was not accepted: err, or what the answer says.
-func (s *sender) refused(ctx context.Context, r *reply, err error, e *envelope, out *SendOutput) error {
+// failureOf returns the error of a request that was not accepted: err, or what the answer
+// says, and fills in the delivery state.
+func (s *sender) failureOf(ctx context.Context, r *response, err error, e *envelope, out *SendOutput) error {
 	f, ok := err.(*actions.Failure)
 	switch {
 	case !ok && err == nil:
-		f = r.failure(actions.CallOf(ctx), byLink(e))
+		f = r.failure(actions.CallOf(ctx), hasLink(e))
 	case !ok:
 		out.Delivery = unknown
 		return err
@@ -199,7 +201,7 @@ func (s *sender) refused(ctx context.Context, r *reply, err error, e *envelope, 
 	return f
 }
 
-// senderID is the phone number ID to send from.
+// senderID returns the phone number ID to send from: the step's, or the connection's default.
 func senderID(given string, account Account) (string, error) {
 	id := cmp.Or(given, account.SenderPhoneID)
 	switch {
@@ -213,7 +215,7 @@ func senderID(given string, account Account) (string, error) {
 
 const senderHint = "take the phone number ID, which has only digits, from WhatsApp Manager or facteur vault check"
 
-// reference is what status webhooks carry back: the key of the call, then the tracking.
+// reference is the biz_opaque_callback_data of a send: the call's key, then the tracking.
 func reference(ctx context.Context, tracking string) string {
 	key := actions.CallOf(ctx).Key
 	if tracking == "" {
@@ -235,8 +237,9 @@ func windowShut() error {
 	})
 }
 
-// unwanted tells whether a message is marketing for somebody who wants none.
-func (s *sender) unwanted(ctx context.Context, from string, e *envelope) bool {
+// blockedByOptOut tells whether a message is a marketing template and its recipient has
+// opted out of marketing.
+func (s *sender) blockedByOptOut(ctx context.Context, from string, e *envelope) bool {
 	if s.OptedOut == nil || s.Templates == nil || e.kind != templateType || !s.OptedOut(ctx, from, e.to.key()) {
 		return false
 	}
@@ -263,8 +266,8 @@ func invalid(format string, args ...any) error {
 	return actions.Permanent(&call.Error{Code: "invalid_input", Class: string(graph.Permanent), Message: fmt.Sprintf(format, args...)})
 }
 
-// byLink tells whether Meta fetches a file of the message from an address.
-func byLink(e *envelope) bool {
+// hasLink tells whether the message names its file by a link, which Meta then fetches.
+func hasLink(e *envelope) bool {
 	link, _ := schema.NewValue(e.message, nil).Get("link").Text()
 	return strings.HasPrefix(link, "http")
 }

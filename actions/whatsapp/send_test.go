@@ -26,9 +26,8 @@ const (
 	okBody = `{"messaging_product":"whatsapp","contacts":[{"input":"+33612345678","wa_id":"33612345678","user_id":"FR.13491208655302741918"}],"messages":[{"id":"wamid.TEST","message_status":"accepted"}]}`
 )
 
-// A meta is a server in place of the API. It answers with what handle does, and keeps
-// what it was asked.
-type meta struct {
+// A fakeAPI is a server in place of the API. handle answers; the requests are recorded.
+type fakeAPI struct {
 	*httptest.Server
 	mu     sync.Mutex
 	bodies []map[string]any
@@ -36,8 +35,8 @@ type meta struct {
 	paths  []string
 }
 
-func newMeta(t *testing.T, handle http.HandlerFunc) *meta {
-	m := &meta{}
+func newFakeAPI(t *testing.T, handle http.HandlerFunc) *fakeAPI {
+	m := &fakeAPI{}
 	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		var body map[string]any
@@ -53,7 +52,7 @@ func newMeta(t *testing.T, handle http.HandlerFunc) *meta {
 	return m
 }
 
-func (m *meta) asked() []map[string]any {
+func (m *fakeAPI) received() []map[string]any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.bodies
@@ -122,7 +121,7 @@ func send(in map[string]any) call.Call {
 }
 
 func TestSend(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+	m := newFakeAPI(t, answers(200, okBody))
 	set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
 	in, found := set.Action("whatsapp.send_message").In.Coerce(text(map[string]any{"message_type": "TEXT", "tracking": "order 7", "reply_to": "wamid.X"}))
 	require.NoError(t, found.Err())
@@ -138,19 +137,19 @@ func TestSend(t *testing.T) {
 	assert.Equal(t, "accepted", o.Output["delivery"])
 	assert.Equal(t, false, o.Output["fallback_used"])
 
-	require.Len(t, m.asked(), 1)
+	require.Len(t, m.received(), 1)
 	assert.Equal(t, "/v23.0/"+sender+"/messages", m.paths[0])
 	assert.Equal(t, "Bearer "+token, m.tokens[0])
 	assert.Equal(t, map[string]any{
 		"messaging_product": "whatsapp", "recipient_type": "individual", "to": "+33612345678", "type": "text",
 		"text": map[string]any{"body": "Bonjour <b> & co"}, "context": map[string]any{"message_id": "wamid.X"},
 		"biz_opaque_callback_data": "f1.run.1|order 7",
-	}, m.asked()[0])
+	}, m.received()[0])
 }
 
-// With await, what Meta accepted is not a success yet: receipts decide.
-func TestSendThatIsAwaitedIsPending(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+// With await, acceptance alone is no success: receipts decide.
+func TestAwaitedSendIsPending(t *testing.T) {
+	m := newFakeAPI(t, answers(200, okBody))
 	set := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{})
 	c := send(text(nil))
 	c.Await = "delivered"
@@ -176,10 +175,10 @@ func (v byName) Resolve(_ context.Context, name string) (vault.Connection, error
 	return connection(v.url, name), nil
 }
 
-func TestEachAccountSendsWithItsOwnToken(t *testing.T) {
+func TestTokenOfEachAccount(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]string{} // from the sender to the token that it came with
-	m := newMeta(t, func(w http.ResponseWriter, r *http.Request) {
+	m := newFakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		seen[r.URL.Path] = r.Header.Get("Authorization")
 		mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"facteur/flow/call"
 )
 
-// The states of a message, as `delivery` tells them.
+// The states of a message, the values of `delivery`.
 const (
 	accepted  = "accepted"
 	held      = "held"
@@ -19,7 +19,7 @@ const (
 	unknown   = "unknown"
 )
 
-// rank orders the states that a message passes through; 0 is before all of them.
+// rank orders the states that a message passes through; 0 for any other state.
 func rank(state string) int {
 	switch state {
 	case accepted, held:
@@ -34,10 +34,9 @@ func rank(state string) int {
 	return 0
 }
 
-// settle turns a status of a message into outputs and an outcome. Statuses come in any
-// order and more than once: a state is never taken back, and a failure counts unless
-// the message was delivered, whichever came first. A failure after acceptance is never
-// retried.
+// settle turns a status of a message into outputs and an outcome. Statuses arrive in any
+// order and more than once, so a state never goes back, and a failure counts unless the
+// message was delivered, whichever arrived first. A failure after acceptance is never retried.
 func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 	now := maps.Clone(out)
 	if now == nil {
@@ -59,7 +58,7 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 		return call.Outcome{Status: call.Failed, Output: now, Error: undelivered(r.Error)}
 	}
 	state := before
-	if before == failed && rank(r.State) < rank(delivered) { // it was sent before it failed
+	if before == failed && rank(r.State) < rank(delivered) { // a late status from before the failure
 		return call.Outcome{Status: call.Pending, Output: now}
 	}
 	if rank(r.State) > rank(before) {
@@ -78,7 +77,7 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 	return o
 }
 
-// undelivered classifies the error of a status, unless that was done.
+// undelivered classifies the error of a failed status, unless it already has a class.
 func undelivered(e *call.Error) *call.Error {
 	if e == nil {
 		return &call.Error{Code: "undelivered", Class: string(graph.Permanent), Message: "Meta did not deliver the message, and does not say why"}
@@ -95,13 +94,13 @@ func undelivered(e *call.Error) *call.Error {
 	}
 	g := graph.Error{Code: code, Title: e.Message}
 	g.Details, _ = e.Details["details"].(string)
-	told := g.Undelivered()
+	classified := g.Undelivered()
 	for k, x := range e.Details {
-		if _, ok := told.Details[k]; !ok {
-			told.Details[k] = x
+		if _, ok := classified.Details[k]; !ok {
+			classified.Details[k] = x
 		}
 	}
-	return told
+	return classified
 }
 
 // A State is the state of a message. The zero State is failed: nothing was accepted.

@@ -6,7 +6,7 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Template is a message whose text Meta has approved, with what fills it in.
+// A Template is a message made from a template that Meta has approved, with its parameters.
 type Template struct {
 	Name       string      `json:"name" schema:"required" doc:"the template's name: small letters, digits and _"`
 	Language   Language    `json:"language" schema:"required" doc:"one of the template's languages"`
@@ -26,7 +26,7 @@ type Component struct {
 	LimitedTimeOffer *LimitedTimeOffer `json:"limited_time_offer,omitempty" doc:"of a limited_time_offer, where not given as a parameter"`
 }
 
-// cardComponent is what components are made of, on a card too.
+// cardComponent has the fields that the components of a message and of a card share.
 type cardComponent struct {
 	Type       string      `json:"type" schema:"required" doc:"which part it fills in"`
 	SubType    string      `json:"sub_type,omitempty" doc:"of a button: its kind"`
@@ -34,11 +34,12 @@ type cardComponent struct {
 	Parameters []Parameter `json:"parameters,omitempty" doc:"the values, by order, or by parameter_name if the template names them"`
 }
 
-// madeWith are the fields of components where a template is made, of which messages have none.
-var madeWith = [...]string{"text", "format", "example", "buttons", "add_security_recommendation", "code_expiration_minutes"}
+// creationFields are the fields of components that exist only where a template is created.
+var creationFields = [...]string{"text", "format", "example", "buttons", "add_security_recommendation", "code_expiration_minutes"}
 
-// knowingMakers are the fields of a template whose components recognise those.
-func knowingMakers(fields []*schema.Field) []*schema.Field {
+// detectCreationFields returns the fields of a template, with detection of creationFields in
+// its components.
+func detectCreationFields(fields []*schema.Field) []*schema.Field {
 	fields = slices.Clone(fields)
 	for i, f := range fields {
 		if f.Name != "components" {
@@ -47,7 +48,7 @@ func knowingMakers(fields []*schema.Field) []*schema.Field {
 		components, list, part := *f, *f.Type, *f.Type.Elem
 		part.DetectMistake = func(v any) (found schema.Violations) {
 			object, _ := v.(map[string]any)
-			for _, name := range madeWith {
+			for _, name := range creationFields {
 				if _, ok := object[name]; ok {
 					found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "template-made", OnKey: true,
 						Message: name + " belongs where a template is made; a message only fills it in",
@@ -67,7 +68,7 @@ type TemplateCard struct {
 	Components []cardComponent `json:"components" schema:"required" doc:"what fills in the card's parts"`
 }
 
-// A Parameter is one value. It has the field that its type names.
+// A Parameter is one value of a template. It has the field that its type names.
 type Parameter struct {
 	Type          string `json:"type" schema:"required" doc:"what kind of value it is"`
 	ParameterName string `json:"parameter_name,omitempty" doc:"which value it is, if the template names them"`
@@ -98,8 +99,8 @@ type Currency struct {
 	Amount1000    int64  `json:"amount_1000" schema:"required" doc:"the amount times 1000"`
 }
 
-// A DateTime is a date, as a text. What older references have beside the text is taken,
-// and not used.
+// A DateTime is a date, as a text. The other fields, from older references, are accepted and
+// have no effect.
 type DateTime struct {
 	FallbackValue string         `json:"fallback_value" schema:"required" doc:"the date as it is shown"`
 	DayOfWeek     any            `json:"day_of_week,omitempty"`

@@ -1,12 +1,13 @@
 // Package whatsapp sends messages through the WhatsApp Cloud API.
 //
-// SendMessage and MarkRead are the actions, Events the kinds of event that flows wait
-// for. The types of messages are Go structs; what types cannot say are rules: see ExplainRule.
-// What an error of the API means, and what the engine does about it, is in package graph.
+// SendMessage and MarkRead are the actions, Events the kinds of event that flows wait for.
+// Message types are Go structs; a demand of Meta's that a Go type cannot express is a rule:
+// see ExplainRule. Package graph says what an error of the API means and what the engine
+// does about it.
 //
-// With a copy of the account's templates (package templates), flows are checked against what
-// they send. What people ask Meta about an account is package account; what Meta tells in
-// webhooks, package inbound.
+// With a copy of the account's templates (package templates), flows are also checked
+// against the templates that they send. Package account queries and changes the account
+// itself; package inbound reads webhooks.
 //
 // The API has no idempotency key: a send whose answer is lost may have happened.
 // Nothing in this package sends a message twice for one call.
@@ -27,10 +28,10 @@ type Options struct {
 	// simulators plug in.
 	Client *http.Client
 
-	// Window tells whether a recipient wrote to a sender within 24 hours. nil: nobody knows.
+	// Window tells whether a recipient wrote to a sender within 24 hours. nil: not known.
 	Window func(ctx context.Context, sender, recipient string) Window
 
-	// OptedOut tells whether a recipient wants no marketing from a sender. nil: nobody knows.
+	// OptedOut tells whether a recipient wants no marketing from a sender. nil: not known.
 	OptedOut func(ctx context.Context, sender, recipient string) bool
 
 	// Once claims a key for a send. It returns the id of the message that the send
@@ -38,26 +39,26 @@ type Options struct {
 	// be used.
 	Once func(ctx context.Context, claim Claim) (repeats string, err error)
 
-	// Told is told what became of each send of which that is known: a claim of one that
-	// may have happened stays. nil: nobody is told.
-	Told func(ctx context.Context, a Answer)
+	// OnAnswer is called after each send whose outcome is known. It is not called for a
+	// send that may have happened, so the claim of such a send stays. nil: not called.
+	OnAnswer func(ctx context.Context, a Answer)
 
 	// Templates gives the project's copy of the account's templates, nil for none. It is
-	// asked where a flow has a template message when the flow is checked, and before a
-	// call only for somebody who wants no marketing: else a copy that is out of date
-	// stops no send.
+	// called when a flow that sends a template is checked. Before a send it is called only
+	// for recipients who opted out of marketing: a copy that is out of date stops no other.
 	Templates func() (*templates.Set, error)
 
-	// Rate is how many messages a second Meta lets each number of a connection send; 0: 80,
-	// which is what numbers begin with. nil: that for all.
+	// Rate is how many messages a second Meta lets each number of a connection send. 0, or
+	// a nil Rate: 80, Meta's limit for a new number.
 	Rate func(connection string) int
 
-	// Book is shared between the actions that check messages and those that send them,
-	// where they are not of one Set. nil: one of its own.
-	Book *AddressBook
+	// Recipients is shared between the actions that check messages and those that send
+	// them, where these are not in one Set. nil: a new cache.
+	Recipients *RecipientCache
 }
 
-// A Window is what is known about the 24 hours in which anything may be written.
+// A Window is the state of the 24-hour customer service window, in which any type of
+// message may be sent.
 type Window string
 
 // The states of a window.
@@ -67,7 +68,7 @@ const (
 	WindowShut    Window = "shut"
 )
 
-// HTTP is what makes requests to the API: Client, as it is used here.
+// HTTP returns a copy of Client that follows no redirects and keeps no cookies.
 func (o Options) HTTP() *http.Client {
 	c := http.Client{}
 	if o.Client != nil {
@@ -81,8 +82,8 @@ func (o Options) HTTP() *http.Client {
 	return &c
 }
 
-// roundTrip makes a request as the client does, without what it does beforehand to follow
-// a redirect.
+// roundTrip returns the transport's RoundTrip, which saves what http.Client.Do prepares for
+// redirects. A client with a timeout needs Do, which enforces it.
 func (o Options) roundTrip() func(*http.Request) (*http.Response, error) {
 	c := o.HTTP()
 	if c.Timeout > 0 {

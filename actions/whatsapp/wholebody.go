@@ -7,9 +7,9 @@ import (
 	"facteur/flow/schema"
 )
 
-// notTheMessage recognises what is no message at all: a text with JSON in it, and the
-// whole body of a request.
-func notTheMessage(v any) schema.Violations {
+// messageMistakes detects what is not the object of a message: a text that holds JSON, and
+// the whole body of a request.
+func messageMistakes(v any) schema.Violations {
 	switch v := v.(type) {
 	case string:
 		text := strings.TrimSpace(v)
@@ -23,7 +23,7 @@ func notTheMessage(v any) schema.Violations {
 	return nil
 }
 
-// wholeBody recognises the body of a request in the place of the message in it.
+// wholeBody detects the body of a request where only its message belongs.
 func wholeBody(v map[string]any) schema.Violations {
 	_, product := v["messaging_product"]
 	_, to := v["to"]
@@ -31,7 +31,7 @@ func wholeBody(v map[string]any) schema.Violations {
 		return schema.Violations{{Rule: "on-premises", Message: "this is the body of a request to the On-Premises API", Hint: migrateHint}}
 	}
 	if !product && !to {
-		return nested(v)
+		return wrappedMessage(v)
 	}
 	found := schema.Violation{Rule: "message-whole-body", Message: "this is the whole body of a request; message takes only the object of the message",
 		Hint: "facteur import makes a step of a body"}
@@ -45,8 +45,9 @@ func wholeBody(v map[string]any) schema.Violations {
 	return schema.Violations{found}
 }
 
-// nested recognises what Meta's documentation shows around the object of a message: its name.
-func nested(v map[string]any) schema.Violations {
+// wrappedMessage detects a message inside an object with only its type's name, as Meta's
+// documentation shows it.
+func wrappedMessage(v map[string]any) schema.Violations {
 	if len(v) != 1 {
 		return nil
 	}
@@ -68,7 +69,7 @@ func nested(v map[string]any) schema.Violations {
 	return nil
 }
 
-// brief is a text on one line, at a length that people read.
+// brief shortens a text for a hint: one line, 80 characters.
 func brief(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if r := []rune(text); len(r) > 80 {

@@ -180,5 +180,5 @@ func (w *environment) openStores(ctx context.Context, p *project.Project, v *vau
 		return whatsapp.Options{}, systemError(err, "nothing was sent")
 	}
 	w.closers = append(w.closers, func() { _ = l.Close() })
-	return ledger.Wire(l, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Book: p.Book}, nil), nil
+	return ledger.Wire(l, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Recipients: p.Recipients}, nil), nil
 }

@@ -84,7 +84,7 @@ func readRequest(text string) (body map[string]any, at endpoint, err error) {
 	if !ok {
 		return nil, at, fmt.Errorf("the body of a request is an object")
 	}
-	body, _ = whatsapp.Plain(body)
+	body, _ = whatsapp.Normalize(body)
 	return body, at, nil
 }
 

@@ -162,7 +162,7 @@ func Wire(l Ledger, o whatsapp.Options, receive func(call.Receipt)) whatsapp.Opt
 		return err == nil && out
 	}
 	o.Once = l.Claim
-	o.Told = func(ctx context.Context, a whatsapp.Answer) {
+	o.OnAnswer = func(ctx context.Context, a whatsapp.Answer) {
 		if l, ok := l.(*SQLite); ok { // the run must not wait for other writes and the disk
 			_ = l.RecordAnswerAsync(ctx, a, receive)
 			return

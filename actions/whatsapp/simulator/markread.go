@@ -18,7 +18,7 @@ func (s *Simulator) markRead(m *sendRequest) *apiError {
 	if done, err := s.failRequest(m.graphCall, f); done || err != nil {
 		return err
 	}
-	if found := whatsapp.RefuseBody(m.body); len(found) > 0 {
+	if found := whatsapp.BodyErrors(m.body); len(found) > 0 {
 		return validationError(m.body, found)
 	}
 	id, _ := m.body["message_id"].(string)

@@ -52,7 +52,7 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *apiError {
 	if m.body["status"] != nil && m.body["type"] == nil {
 		return s.markRead(m)
 	}
-	found := whatsapp.RefuseBody(m.body)
+	found := whatsapp.BodyErrors(m.body)
 	m.readFields()
 	s.mu.Lock()
 	msg, err := s.accept(m, func() *apiError {
@@ -95,7 +95,7 @@ func (m *sendRequest) parse(b *buffer) *apiError {
 	if err != nil || !ok {
 		return missingParameter("messaging_product")
 	}
-	plain, changes := whatsapp.Plain(body)
+	plain, changes := whatsapp.Normalize(body)
 	if m.body = plain; len(changes) > 0 {
 		m.raw = raw(plain)
 	} else {

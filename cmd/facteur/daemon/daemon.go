@@ -181,10 +181,10 @@ func (d *Daemon) inUse(err error) error {
 
 // openActions wires the actions to the network and to what the ledger knows.
 func (d *Daemon) openActions() (err error) {
-	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.Rate, Book: d.project.Book}, d.receive)
+	known := ledger.Wire(d.ledger, whatsapp.Options{Templates: d.templates, Rate: d.project.Rate, Recipients: d.project.Recipients}, d.receive)
 	known.Once = d.claim
-	told := known.Told
-	known.Told = func(ctx context.Context, a whatsapp.Answer) {
+	told := known.OnAnswer
+	known.OnAnswer = func(ctx context.Context, a whatsapp.Answer) {
 		if a.MessageID != "" {
 			d.silence.Sent(a.Sender, a.MessageID, time.Now())
 		}

@@ -44,7 +44,7 @@ func (s *flowSet) Reload(context.Context) (diag.List, error) {
 	if err != nil || found.HasErrors() {
 		return found, err
 	}
-	p.Book = s.current.Load().Project.Book
+	p.Recipients = s.current.Load().Project.Recipients
 	loaded, more, err := project.LoadFlows(p)
 	found.Add(more)
 	if err != nil || found.HasErrors() {

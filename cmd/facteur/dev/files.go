@@ -109,7 +109,7 @@ func mayBeFolder(e fsnotify.Event) bool {
 func (w *Workbench) reload(ctx context.Context) {
 	p, found, err := project.Load(w.project.Root)
 	if err == nil && !found.HasErrors() {
-		p.Book = w.project.Book
+		p.Recipients = w.project.Recipients
 		var loaded *project.Flows
 		var more diag.List
 		if loaded, more, err = project.LoadFlows(p); err == nil {

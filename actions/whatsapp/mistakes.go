@@ -9,17 +9,17 @@ import (
 	"facteur/flow/schema"
 )
 
-// An otherShape recognises what is written as other tools and older documents write it, and
-// says how Meta takes it.
-type otherShape struct {
+// A mistake is a form that other tools and older documents use; its finding says how Meta
+// takes it.
+type mistake struct {
 	on, at string // as those of a rule
-	is     func(v map[string]any) schema.Violations
+	detect func(v map[string]any) schema.Violations
 }
 
 const otherShapeRule = "other-shape"
 
-func otherShapes() []otherShape {
-	return []otherShape{
+func commonMistakes() []mistake {
+	return []mistake{
 		{interactiveType, "", looseAction},
 		{"interactive/button", "action.buttons[]", flatButton},
 		{"interactive/list", "action", looseRows},
@@ -27,54 +27,55 @@ func otherShapes() []otherShape {
 		{"interactive/voice_call", "action", parametersOf("voice_call", "display_text", "ttl_minutes", "payload")},
 		{"interactive/address_message", "action", parametersOf("address_message", "country", "values", "saved_addresses", "validation_errors")},
 		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
-		{"interactive/catalog_message", "action", leftOut("catalog_id", "it is the catalog that the account is connected to")},
+		{"interactive/catalog_message", "action", unwantedField("catalog_id", "it is the catalog that the account is connected to")},
 		{templateType, "", looseParameters},
 		{templateType, "components[]", callButton},
 		{"text", "", renamed("text", "body")},
 		{"image", "", renamed("url", "link")},
 		{"video", "", renamed("url", "link")},
 		{"document", "", renamed("url", "link")},
-		{"audio", "", either(renamed("url", "link"), leftOut("caption", "an audio file has none: send a text beside it"))},
-		{"sticker", "", either(renamed("url", "link"), leftOut("caption", "a sticker has none: send a text beside it"))},
-		{"location", "", either(renamed("lat", "latitude"), renamed("lng", "longitude"), renamed("lon", "longitude"), renamed("long", "longitude"))},
+		{"audio", "", allOf(renamed("url", "link"), unwantedField("caption", "an audio file has none: send a text beside it"))},
+		{"sticker", "", allOf(renamed("url", "link"), unwantedField("caption", "a sticker has none: send a text beside it"))},
+		{"location", "", allOf(renamed("lat", "latitude"), renamed("lng", "longitude"), renamed("lon", "longitude"), renamed("long", "longitude"))},
 	}
 }
 
-// knowingShapes is a message type that recognises the other shapes of its parts.
-func knowingShapes(of *schema.Type, messageType string) *schema.Type {
-	for _, s := range otherShapes() {
+// detectMistakes returns the schema of a message type, with detection of the common
+// mistakes in it.
+func detectMistakes(of *schema.Type, messageType string) *schema.Type {
+	for _, s := range commonMistakes() {
 		on, kind, _ := strings.Cut(s.on, "/")
 		if on != messageType {
 			continue
 		}
-		of = change(of, stepsOf(s.at), kind, func(t *schema.Type) {
+		of = withTypeAt(of, parsePath(s.at), kind, func(t *schema.Type) {
 			if t.Kind == schema.Union {
 				t.Cases = slices.Clone(t.Cases)
 				for i, c := range t.Cases {
 					if c.Value == kind {
 						inner := *c.Type
-						inner.DetectMistake = mistaken(inner.DetectMistake, s.is)
+						inner.DetectMistake = thenDetect(inner.DetectMistake, s.detect)
 						t.Cases[i].Type = &inner
 					}
 				}
 				return
 			}
-			t.DetectMistake = mistaken(t.DetectMistake, s.is)
+			t.DetectMistake = thenDetect(t.DetectMistake, s.detect)
 		})
 	}
 	switch messageType {
 	case templateType:
 		for _, at := range []string{"components[].parameters[]", "components[].cards[].components[].parameters[]"} {
-			of = change(of, stepsOf(at), "", func(t *schema.Type) { t.DetectMistake = bareText })
+			of = withTypeAt(of, parsePath(at), "", func(t *schema.Type) { t.DetectMistake = bareText })
 		}
 	case interactiveType:
-		of = change(of, stepsOf("header"), "", func(t *schema.Type) { t.DetectMistake = bareText })
+		of = withTypeAt(of, parsePath("header"), "", func(t *schema.Type) { t.DetectMistake = bareText })
 	}
 	return of
 }
 
-// mistaken is what was recognised before, and an object of another shape.
-func mistaken(before func(any) schema.Violations, is func(map[string]any) schema.Violations) func(any) schema.Violations {
+// thenDetect adds a detector for objects to a DetectMistake, which may be nil.
+func thenDetect(before func(any) schema.Violations, is func(map[string]any) schema.Violations) func(any) schema.Violations {
 	return func(v any) (found schema.Violations) {
 		if before != nil {
 			found = before(v)
@@ -86,19 +87,20 @@ func mistaken(before func(any) schema.Violations, is func(map[string]any) schema
 	}
 }
 
-func shaped(path schema.Path, message, hint string) schema.Violations {
+// misplaced is a finding about the key at a path or, where the path is empty, about the value.
+func misplaced(path schema.Path, message, hint string) schema.Violations {
 	return schema.Violations{{Path: path, OnKey: len(path) > 0, Rule: otherShapeRule, Message: message, Hint: hint}}
 }
 
-// written is a value as JSON, to be copied; "…" where it is long, or not known yet.
-func written(v any) string {
+// jsonText renders a value as JSON for a hint, "…" where it is long or not known yet.
+func jsonText(v any) string {
 	if text, err := schema.AppendJSON(nil, v); err == nil && len(text) <= 400 {
 		return string(text)
 	}
 	return "…"
 }
 
-// pick is the part of an object under these names.
+// pick returns the fields of v that have these names.
 func pick(v map[string]any, names ...string) map[string]any {
 	part := map[string]any{}
 	for _, name := range names {
@@ -109,7 +111,8 @@ func pick(v map[string]any, names ...string) map[string]any {
 	return part
 }
 
-func givenAs(v map[string]any, names ...string) any {
+// firstOf returns the first field of v that is there, "…" if none is.
+func firstOf(v map[string]any, names ...string) any {
 	for _, name := range names {
 		if inner, ok := v[name]; ok {
 			return inner
@@ -118,7 +121,7 @@ func givenAs(v map[string]any, names ...string) any {
 	return "…"
 }
 
-// flatButton recognises a button whose id and title stand beside its type.
+// flatButton detects a button whose id and title stand beside its type.
 func flatButton(v map[string]any) schema.Violations {
 	if has := pick(v, "reply", "cta_url"); len(has) > 0 {
 		return nil
@@ -129,20 +132,20 @@ func flatButton(v map[string]any) schema.Violations {
 	if len(pick(v, "id", "title", "text", "label")) == 0 {
 		return nil
 	}
-	return shaped(nil, "a button has its id and title in a reply", `write {"type":"reply","reply":`+
-		`{"id":`+written(givenAs(v, "id", "payload"))+`,"title":`+written(givenAs(v, "title", "text", "label"))+"}}")
+	return misplaced(nil, "a button has its id and title in a reply", `write {"type":"reply","reply":`+
+		`{"id":`+jsonText(firstOf(v, "id", "payload"))+`,"title":`+jsonText(firstOf(v, "title", "text", "label"))+"}}")
 }
 
-// bareText recognises a text without the object that says that it is one.
+// bareText detects a plain text where an object {type: text, text: …} belongs.
 func bareText(v any) schema.Violations {
 	switch v.(type) {
 	case string, int64, float64:
-		return shaped(nil, "an object says here what kind of value it is", `write {"type": "text", "text": `+written(fmt.Sprint(v))+"}")
+		return misplaced(nil, "an object says here what kind of value it is", `write {"type": "text", "text": `+jsonText(fmt.Sprint(v))+"}")
 	}
 	return nil
 }
 
-// looseParameters recognises the values of a template outside of components.
+// looseParameters detects the parameters of a template outside of components.
 func looseParameters(v map[string]any) schema.Violations {
 	values, ok := v["parameters"].([]any)
 	if _, there := v["components"]; !ok || there {
@@ -157,38 +160,38 @@ func looseParameters(v map[string]any) schema.Violations {
 			values[i] = map[string]any{"type": "text", "text": fmt.Sprint(value)}
 		}
 	}
-	return shaped(schema.Path{"parameters"}, "the values stand in the parts of the template", `write "components": [{"type":"body","parameters":`+written(values)+"}]")
+	return misplaced(schema.Path{"parameters"}, "the values stand in the parts of the template", `write "components": [{"type":"body","parameters":`+jsonText(values)+"}]")
 }
 
-// callButton recognises a value for a button that takes none.
+// callButton detects a component for a phone number button, which takes no parameters.
 func callButton(v map[string]any) schema.Violations {
 	if kind, ok := v["sub_type"].(string); ok && strings.EqualFold(kind, "phone_number") {
-		return shaped(nil, "a button that calls a number takes no value", "leave the component out: the number stands in the template")
+		return misplaced(nil, "a button that calls a number takes no value", "leave the component out: the number stands in the template")
 	}
 	return nil
 }
 
-// looseRows recognises rows outside of sections.
+// looseRows detects rows outside of sections.
 func looseRows(v map[string]any) schema.Violations {
 	rows, ok := v["rows"]
 	if _, sections := v["sections"]; !ok || sections {
 		return nil
 	}
-	return shaped(nil, "the rows of a list stand in sections", `write {"button":`+written(givenAs(v, "button"))+`,"sections":[{"rows":`+written(rows)+"}]}")
+	return misplaced(nil, "the rows of a list stand in sections", `write {"button":`+jsonText(firstOf(v, "button"))+`,"sections":[{"rows":`+jsonText(rows)+"}]}")
 }
 
-// parametersOf recognises parameters that stand beside the name of an action.
+// parametersOf detects parameters that stand beside the name of an action.
 func parametersOf(action string, names ...string) func(map[string]any) schema.Violations {
 	return func(v map[string]any) schema.Violations {
 		loose := pick(v, names...)
 		if _, ok := v["parameters"]; ok || len(loose) == 0 {
 			return nil
 		}
-		return shaped(nil, "what a "+action+" does stands in its parameters", `write {"name":"`+action+`","parameters":`+written(loose)+"}")
+		return misplaced(nil, "what a "+action+" does stands in its parameters", `write {"name":"`+action+`","parameters":`+jsonText(loose)+"}")
 	}
 }
 
-// looseAction recognises the parts of an action that stand beside it.
+// looseAction detects parts of an action that stand beside it.
 func looseAction(v map[string]any) schema.Violations {
 	loose := pick(v, "buttons", "button", "sections", "cards", "parameters")
 	if _, ok := v["action"]; ok || len(loose) == 0 {
@@ -197,48 +200,50 @@ func looseAction(v map[string]any) schema.Violations {
 	if rows, ok := v["rows"]; ok {
 		loose["sections"] = []any{map[string]any{"rows": rows}}
 	}
-	return shaped(nil, "what can be pressed or chosen stands in the action", `write "action": `+written(loose)+" in its place")
+	return misplaced(nil, "what can be pressed or chosen stands in the action", `write "action": `+jsonText(loose)+" in its place")
 }
 
-// renamed recognises a field by the name that it has elsewhere.
+// renamed detects a field under the name that it has elsewhere.
 func renamed(from, to string) func(map[string]any) schema.Violations {
 	return func(v map[string]any) schema.Violations {
 		inner, ok := v[from]
 		if _, there := v[to]; !ok || there {
 			return nil
 		}
-		found := shaped(schema.Path{from}, "it is called "+to+" here", `write "`+to+`": `+written(inner))
+		found := misplaced(schema.Path{from}, "it is called "+to+" here", `write "`+to+`": `+jsonText(inner))
 		found[0].MeantField = to
 		return found
 	}
 }
 
-func leftOut(name, why string) func(map[string]any) schema.Violations {
+// unwantedField detects a field that does not exist here, and often does elsewhere.
+func unwantedField(name, why string) func(map[string]any) schema.Violations {
 	return func(v map[string]any) schema.Violations {
 		if _, ok := v[name]; !ok {
 			return nil
 		}
-		return shaped(schema.Path{name}, "there is no "+name+" here", "leave it out: "+why)
+		return misplaced(schema.Path{name}, "there is no "+name+" here", "leave it out: "+why)
 	}
 }
 
-func either(all ...func(map[string]any) schema.Violations) func(map[string]any) schema.Violations {
+// allOf runs all of the detectors.
+func allOf(all ...func(map[string]any) schema.Violations) func(map[string]any) schema.Violations {
 	return func(v map[string]any) (found schema.Violations) {
-		for _, is := range all {
-			found = append(found, is(v)...)
+		for _, detect := range all {
+			found = append(found, detect(v)...)
 		}
 		return found
 	}
 }
 
-// otherBody recognises, in the body of a request, fields that stand elsewhere.
-func otherBody(v any) (found schema.Violations) {
+// bodyMistakes detects fields in the body of a request that belong elsewhere.
+func bodyMistakes(v any) (found schema.Violations) {
 	body, ok := v.(map[string]any)
 	if !ok {
 		return nil
 	}
 	add := func(name, message, hint string) {
-		found = append(found, shaped(schema.Path{name}, message, hint)...)
+		found = append(found, misplaced(schema.Path{name}, message, hint)...)
 	}
 	text, _ := body["text"].(map[string]any)
 	for name, inner := range body {
@@ -248,12 +253,12 @@ func otherBody(v any) (found schema.Violations) {
 		case "ttl":
 			add(name, "ttl belongs to the On-Premises API", "leave it out: a template has message_send_ttl_seconds, set where it is made")
 		case "preview_url":
-			add(name, "preview_url belongs into text", `write "text":{"body":`+written(cmp.Or(text["body"], any("…")))+`,"preview_url":`+written(inner)+"}")
+			add(name, "preview_url belongs into text", `write "text":{"body":`+jsonText(cmp.Or(text["body"], any("…")))+`,"preview_url":`+jsonText(inner)+"}")
 		case "access_token", "token":
 			add(name, "a token is no part of a body", "leave it out, and send the header Authorization: Bearer …")
 		case "message", "body":
 			if _, is := inner.(string); is && len(text) == 0 && typeOf(body) == "text" {
-				add(name, "the words of a text stand in its object", `write "text":{"body":`+written(inner)+"}")
+				add(name, "the words of a text stand in its object", `write "text":{"body":`+jsonText(inner)+"}")
 			}
 		}
 	}
@@ -266,7 +271,7 @@ func otherBody(v any) (found schema.Violations) {
 	return found
 }
 
-// hsmHint is the template that an hsm was.
+// hsmHint shows the template message that replaces an hsm, the On-Premises form of it.
 func hsmHint(body map[string]any) string {
 	hsm, _ := body["hsm"].(map[string]any)
 	var values []any
@@ -274,29 +279,28 @@ func hsmHint(body map[string]any) string {
 	for _, p := range params {
 		values = append(values, map[string]any{"type": "text", "text": cmp.Or(get(p, "default"), any("…"))})
 	}
-	template := map[string]any{"name": givenAs(hsm, "element_name"), "language": map[string]any{"code": cmp.Or(get(hsm["language"], "code"), any("…"))}}
+	template := map[string]any{"name": firstOf(hsm, "element_name"), "language": map[string]any{"code": cmp.Or(get(hsm["language"], "code"), any("…"))}}
 	if len(values) > 0 {
 		template["components"] = []any{map[string]any{"type": "body", "parameters": values}}
 	}
-	return `write "type":"template","template":` + written(template)
+	return `write "type":"template","template":` + jsonText(template)
 }
 
-// typingAlone recognises a body that shows that an answer is being written, without what it
-// goes with.
-func typingAlone(body map[string]any) (schema.Violations, bool) {
+// typingWithoutRead detects a typing indicator without the read status that it goes with.
+func typingWithoutRead(body map[string]any) (schema.Violations, bool) {
 	_, typing := body["typing_indicator"]
 	kind, typed := body["type"].(string)
 	if _, read := body["status"]; !typing || read || typed && slices.Contains(strings.Fields(messageTypes), kind) {
 		return nil, false
 	}
-	return shaped(schema.Path{"typing_indicator"}, "it goes with the mark that a message was read, and is shown to whom that is from",
-		`write {"messaging_product":"whatsapp","status":"read","message_id":`+written(cmp.Or(body["message_id"], any("wamid.…")))+`,"typing_indicator":{"type":"text"}}`), true
+	return misplaced(schema.Path{"typing_indicator"}, "it goes with the mark that a message was read, and is shown to whom that is from",
+		`write {"messaging_product":"whatsapp","status":"read","message_id":`+jsonText(cmp.Or(body["message_id"], any("wamid.…")))+`,"typing_indicator":{"type":"text"}}`), true
 }
 
-// manyInOne recognises a list where one recipient belongs.
-func manyInOne(v any) schema.Violations {
+// recipientList detects a list where one recipient belongs.
+func recipientList(v any) schema.Violations {
 	if _, list := v.([]any); list {
-		return shaped(nil, "a message goes to one person", "send one request for each")
+		return misplaced(nil, "a message goes to one person", "send one request for each")
 	}
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// What is claimed to have failed was surely not accepted, and what may be tried again
-// neither: everything else is unknown.
-func TestFailedIsClaimedOnlyWhereNothingWasAccepted(t *testing.T) {
+// A send is failed, retryable or not, only if Meta surely did not accept it; otherwise it is
+// unknown.
+func TestFailedMeansNotAccepted(t *testing.T) {
 	cutAt := func(status int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "500")
@@ -54,7 +54,7 @@ func TestFailedIsClaimedOnlyWhereNothingWasAccepted(t *testing.T) {
 		{"both an id and an error", answers(200, `{"messages":[{"id":"wamid.X"}],"error":{"code":131000}}`), call.Succeeded, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMeta(t, tt.handle)
+			m := newFakeAPI(t, tt.handle)
 			o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
 			assert.Equal(t, tt.want, o.Status)
 			assert.Equal(t, tt.retryable, o.Retryable)
@@ -62,7 +62,7 @@ func TestFailedIsClaimedOnlyWhereNothingWasAccepted(t *testing.T) {
 				assert.Equal(t, "unknown", o.Output["delivery"])
 				assert.Equal(t, "outcome_unknown", o.Error.Code)
 			}
-			assert.Len(t, m.asked(), 1)
+			assert.Len(t, m.received(), 1)
 		})
 	}
 }
@@ -71,7 +71,7 @@ type panicking struct{}
 
 func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("out of luck") }
 
-func TestAfterAPanicNothingIsKnown(t *testing.T) {
+func TestPanicIsUnknown(t *testing.T) {
 	set := newSet(t, &credentials{conn: connection("https://graph.test", token)}, whatsapp.Options{Client: &http.Client{Transport: panicking{}}})
 	o := set.Do(context.Background(), send(text(nil)))
 	assert.Equal(t, call.Unknown, o.Status)
@@ -79,9 +79,9 @@ func TestAfterAPanicNothingIsKnown(t *testing.T) {
 	assert.Equal(t, map[string]any{"delivery": "unknown"}, set.Action("whatsapp.send_message").UnknownOutput)
 }
 
-// The fallback goes out only after the message was refused, and what became of it is
-// what became of the call.
-func TestAFallbackWhoseAnswerIsLost(t *testing.T) {
+// The fallback is sent only after the message was refused, and its outcome is that of the
+// call.
+func TestFallbackOutcome(t *testing.T) {
 	fallback := map[string]any{"fallback": map[string]any{"message_type": "template", "message": map[string]any{"name": "hello", "language": map[string]any{"code": "fr"}}}}
 	for _, tt := range []struct {
 		name   string
@@ -97,9 +97,9 @@ func TestAFallbackWhoseAnswerIsLost(t *testing.T) {
 		{"a gateway speaks of the window", answers(502, `{"error":{"code":131047,"message":"Re-engagement message"}}`), answers(200, okBody), 1, call.Unknown, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var m *meta
-			m = newMeta(t, func(w http.ResponseWriter, r *http.Request) {
-				if len(m.asked()) == 1 {
+			var m *fakeAPI
+			m = newFakeAPI(t, func(w http.ResponseWriter, r *http.Request) {
+				if len(m.received()) == 1 {
 					tt.first(w, r)
 				} else {
 					tt.second(w, r)
@@ -108,14 +108,14 @@ func TestAFallbackWhoseAnswerIsLost(t *testing.T) {
 			o := newSet(t, &credentials{conn: connection(m.URL, token)}, whatsapp.Options{}).Do(context.Background(), send(text(fallback)))
 			assert.Equal(t, tt.want, o.Status)
 			assert.Equal(t, tt.used, o.Output["fallback_used"])
-			assert.Len(t, m.asked(), tt.sends)
+			assert.Len(t, m.received(), tt.sends)
 		})
 	}
 }
 
 func TestCancelledBeforeAndAfterTheRequest(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := newMeta(t, func(_ http.ResponseWriter, r *http.Request) {
+	m := newFakeAPI(t, func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		select {
 		case <-r.Context().Done():
@@ -128,15 +128,15 @@ func TestCancelledBeforeAndAfterTheRequest(t *testing.T) {
 	o = set.Do(ctx, send(text(nil)))
 	assert.Equal(t, call.Cancelled, o.Status)
 	assert.Equal(t, "failed", o.Output["delivery"])
-	assert.Len(t, m.asked(), 1)
+	assert.Len(t, m.received(), 1)
 }
 
-func TestATokenWithALineBreakIsNoRiddle(t *testing.T) {
-	m := newMeta(t, answers(200, okBody))
+func TestTokenWithLineBreak(t *testing.T) {
+	m := newFakeAPI(t, answers(200, okBody))
 	o := newSet(t, &credentials{conn: connection(m.URL, token+"\n")}, whatsapp.Options{}).Do(context.Background(), send(text(nil)))
 	assert.Equal(t, call.Failed, o.Status)
 	assert.False(t, o.Retryable)
 	assert.Contains(t, o.Error.Message, "line break")
 	assert.NotContains(t, o.Error.Message, token)
-	assert.Empty(t, m.asked())
+	assert.Empty(t, m.received())
 }

@@ -9,32 +9,32 @@ import (
 	"facteur/flow/schema"
 )
 
-// deepest bounds how often a text with JSON may hold another.
-const deepest = 8
+// maxNesting bounds how deep texts that hold JSON may nest.
+const maxNesting = 8
 
-// Plain brings the body of a request into the form that Meta documents, where the Graph API
-// takes others as well: a field that is null counts as one that is not given, and where an
-// object or a list belongs, a text may hold it as JSON. body is not changed. The findings
-// are warnings that tell what stands in another form.
-func Plain(body map[string]any) (map[string]any, schema.Violations) {
-	if !isLoose(body) {
+// Normalize brings the body of a request into the form that Meta documents. The Graph API
+// accepts two others: a null field counts as absent, and a text may hold the JSON of an
+// object or a list that belongs in its place. Each such place is a warning. body is not
+// changed.
+func Normalize(body map[string]any) (map[string]any, schema.Violations) {
+	if !needsNormalizing(body) {
 		return body, nil
 	}
 	var found schema.Violations
 	plain, _ := withoutNulls(body, nil, &found).(map[string]any)
-	of, _ := shapeOfBody(plain)
-	for range deepest {
+	of, _ := bodyType(plain)
+	for range maxNesting {
 		_, wrong := of.Coerce(plain)
 		before := len(found)
 		for _, w := range wrong {
-			text, ok := lookUp(plain, w.Path).(string)
+			text, ok := valueAt(plain, w.Path).(string)
 			if !ok || w.Rule != "type" || !looksLikeJSON(text) {
 				continue
 			}
 			if v, err := actions.DecodeJSON([]byte(text)); err == nil {
 				found = append(found, schema.Violation{Path: w.Path, Rule: "json-text", Warning: true,
 					Message: "is a text that holds JSON, which Meta reads", Hint: "leave out the quotes around it"})
-				plain, _ = put(plain, w.Path, withoutNulls(v, w.Path, &found)).(map[string]any)
+				plain, _ = replaceAt(plain, w.Path, withoutNulls(v, w.Path, &found)).(map[string]any)
 			}
 		}
 		if len(found) == before {
@@ -44,18 +44,18 @@ func Plain(body map[string]any) (map[string]any, schema.Violations) {
 	return plain, found
 }
 
-// isLoose tells whether there may be anything for Plain to do.
-func isLoose(v any) bool {
+// needsNormalizing tells whether Normalize may have to change anything.
+func needsNormalizing(v any) bool {
 	switch v := v.(type) {
 	case nil:
 		return true
 	case string:
 		return looksLikeJSON(v)
 	case []any:
-		return slices.ContainsFunc(v, isLoose)
+		return slices.ContainsFunc(v, needsNormalizing)
 	case map[string]any:
 		for _, inner := range v {
-			if isLoose(inner) {
+			if needsNormalizing(inner) {
 				return true
 			}
 		}
@@ -68,10 +68,10 @@ func looksLikeJSON(text string) bool {
 	return strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")
 }
 
-// withoutNulls gives a value at a path without the fields that are null.
+// withoutNulls returns v, which stands at path, without its null fields, and reports them.
 func withoutNulls(v any, path schema.Path, found *schema.Violations) any {
 	if len(path) > 0 && slices.Contains([]any{"data", "flow_action_data"}, path[len(path)-1]) {
-		return v // what a WhatsApp Flow gets, which Meta hands on as it is
+		return v // the data of a WhatsApp Flow, which Meta passes on unchanged
 	}
 	switch v := v.(type) {
 	case []any:
@@ -96,8 +96,8 @@ func withoutNulls(v any, path schema.Path, found *schema.Violations) any {
 	return v
 }
 
-// lookUp gives what stands at a path, nil where it leads nowhere.
-func lookUp(v any, path schema.Path) any {
+// valueAt returns the value at a path, nil if there is none.
+func valueAt(v any, path schema.Path) any {
 	for _, step := range path {
 		switch whole := v.(type) {
 		case []any:
@@ -114,9 +114,9 @@ func lookUp(v any, path schema.Path) any {
 	return v
 }
 
-// put gives a value in which another stands at a path, of which only the end may be new. v
-// itself is not changed.
-func put(v any, path schema.Path, other any) any {
+// replaceAt returns a copy of v with the value at a path replaced. Only the last step of the
+// path may be new; otherwise v is returned as it is.
+func replaceAt(v any, path schema.Path, other any) any {
 	if len(path) == 0 {
 		return other
 	}
@@ -124,14 +124,14 @@ func put(v any, path schema.Path, other any) any {
 	case []any:
 		if i, ok := path[0].(int); ok && i < len(whole) {
 			out := slices.Clone(whole)
-			out[i] = put(whole[i], path[1:], other)
+			out[i] = replaceAt(whole[i], path[1:], other)
 			return out
 		}
 	case map[string]any:
 		if name, ok := path[0].(string); ok {
 			if inner, ok := whole[name]; ok || len(path) == 1 {
 				out := maps.Clone(whole)
-				out[name] = put(inner, path[1:], other)
+				out[name] = replaceAt(inner, path[1:], other)
 				return out
 			}
 		}
