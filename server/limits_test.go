@@ -41,7 +41,7 @@ func TestABodyIsBounded(t *testing.T) {
 	assert.Equal(t, server.BadRequest, d.refused("POST", "/v1/flows/hello/runs", `{"inputs": `+deep+deep+`}`).Kind())
 	deep = strings.Repeat("[", 100_000)
 	p = d.refused("POST", "/v1/flows/hello/runs", `{"inputs": `+deep+`}`)
-	assert.Equal(t, "the body is not JSON: line 1, column 75: more than 64 objects and lists inside each other", p.Detail)
+	assert.Equal(t, "the body is not JSON: line 1, column 75: objects and lists are nested more than 64 deep", p.Detail)
 }
 
 func TestABodyThatBreaksOff(t *testing.T) {

@@ -112,7 +112,7 @@ func atMost(n int) func(schema.Value, reporter) {
 // unknownSuffix tells, for a text that is only partly known, which part a finding is about.
 func unknownSuffix(v schema.Value) string {
 	if v.IsUnknown() {
-		return " beside its expressions"
+		return " even without its expressions"
 	}
 	return ""
 }

@@ -84,7 +84,7 @@ func webStart(v schema.Value, report reporter) {
 			return
 		}
 	}
-	report(v, "begins with %s, which is not of the right form", mention(fixed[0]))
+	report(v, "begins with %s, which does not have the right form", mention(fixed[0]))
 }
 
 const (

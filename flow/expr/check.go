@@ -71,7 +71,7 @@ func (c *check) report(problem *common.Error) {
 	case strings.HasPrefix(message, "found no matching overload") && e != nil && e.Kind() == ast.CallKind:
 		c.mismatch(e, at)
 	case strings.HasPrefix(message, "expected type 'bool'") && e != nil:
-		c.errorf("type-mismatch", c.span(e), c.comparisonHint(e, "!="), "a condition must be bool, this is %s", typeName(c.tree.GetType(e.ID())))
+		c.errorf("type-mismatch", c.span(e), c.comparisonHint(e, "!="), "a condition must be bool, but this is %s", typeName(c.tree.GetType(e.ID())))
 	case strings.Contains(message, "does not support field selection") && e != nil:
 		operand := operandOf(e)
 		t := c.tree.GetType(operand.ID())
@@ -79,11 +79,11 @@ func (c *check) report(problem *common.Error) {
 	case strings.Contains(message, "cannot be range of a comprehension") && e != nil:
 		hint := ""
 		if t := c.tree.GetType(e.ID()); isOptional(t) {
-			hint = "say what to go through without it, such as .orValue([])"
+			hint = "give a fallback, such as .orValue([])"
 		} else if names, _ := (provider{c.scope}).FindStructFieldNames(t.TypeName()); slices.Contains(names, "items") {
 			hint = "write " + c.sourceOf(e) + ".items"
 		}
-		c.errorf("type-mismatch", c.span(e), hint, "only a list or a map can be gone through, this is %s", typeName(c.tree.GetType(e.ID())))
+		c.errorf("type-mismatch", c.span(e), hint, "only a list or a map can be iterated over, but this is %s", typeName(c.tree.GetType(e.ID())))
 	default:
 		c.errorf("type-mismatch", at, "", "%s", strings.ToLower(message[:1])+message[1:])
 	}
@@ -130,9 +130,9 @@ func (c *check) span(e ast.Expr) diag.Range {
 func (c *check) unknownName(name string, at diag.Range) {
 	switch name {
 	case "error":
-		c.errorf("unknown-name", at, "error is known in catch and in on_failure; elsewhere read steps.<id>.error", "there is no error here")
+		c.errorf("unknown-name", at, "error exists only in catch and on_failure; elsewhere read steps.<id>.error", "there is no error here")
 	case "event":
-		c.errorf("unknown-name", at, "event is known in triggers and in the when of wait_for; afterwards it is the step's outputs", "there is no event here")
+		c.errorf("unknown-name", at, "event exists only in triggers and in the when of wait_for; afterwards read the step's outputs", "there is no event here")
 	default:
 		known := c.scope.variables()
 		hint := diag.DidYouMean(name, "names here", known)
@@ -141,7 +141,7 @@ func (c *check) unknownName(name string, at diag.Range) {
 		} else if _, ok := c.scope.vars.m[name]; ok {
 			hint = fmt.Sprintf("variables are read as vars.%s", name)
 		} else if slices.Contains([]string{"env", "secrets", "secret", "vault", "connections"}, name) {
-			hint = "expressions read no environment and no secrets: plain values stand under settings: in the project file, and a step's connection: names its credentials"
+			hint = "expressions cannot read the environment or secrets: put plain values under settings: in the project file, and name credentials with connection: on the step"
 		} else if owner := c.scope.ownerOf(name); owner != "" {
 			hint = fmt.Sprintf("write %s.%s", owner, name)
 		} else if slices.Contains(shared().functions, name) {
@@ -165,7 +165,7 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 		ids := c.scope.visibleSteps()
 		hint := diag.DidYouMean(name, "steps that can be read here", ids)
 		if len(ids) == 0 {
-			hint = "a step can be read after it, by its id"
+			hint = "only steps above this one can be read, by their ids"
 		}
 		c.errorf("unknown-field", at, hint, "there is no step %q", name)
 		return
@@ -180,9 +180,9 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 	}
 	switch {
 	case name == "sender" && slices.Contains(names, "from"): // else sender_phone_id is suggested, which is the receiver
-		hint = fmt.Sprintf("who sent it is %s.from", what)
+		hint = fmt.Sprintf("the sender is %s.from", what)
 	case hint == "" && t.TypeName() == varsTypeName:
-		hint = "variables are made by set"
+		hint = "variables are created with set"
 	case hint == "" && c.scope.vars.m[name] != nil:
 		hint = "variables are read as vars." + name
 	}
@@ -200,7 +200,7 @@ func (c *check) sizeHint(e, of ast.Expr) string {
 func (c *check) unknownFunction(name string, at diag.Range) {
 	known := shared().functions
 	if slices.Contains(known, name) {
-		c.errorf("unknown-function", at, "it takes: "+signatures(name), "%s cannot be called like this", name)
+		c.errorf("unknown-function", at, "usage: "+signatures(name), "%s cannot be called like this", name)
 		return
 	}
 	near, hint := diag.Suggest(name, known), ""
@@ -208,7 +208,7 @@ func (c *check) unknownFunction(name string, at diag.Range) {
 		near = known[i]
 	}
 	if near != "" {
-		hint = fmt.Sprintf("did you mean %s? it takes: %s", near, signatures(near))
+		hint = fmt.Sprintf("did you mean %s? usage: %s", near, signatures(near))
 	}
 	if name == "len" || name == "length" || name == "count" || hint == "" {
 		hint = functionHint(name)
@@ -220,23 +220,23 @@ func (c *check) unknownFunction(name string, at diag.Range) {
 func functionHint(name string) string {
 	switch strings.ToLower(name) {
 	case "len", "length", "count":
-		return "size(x) counts the characters of a text and the elements of a list or a map"
+		return "size(x) counts the characters of a string or the elements of a list or map"
 	case "upper", "toupper", "touppercase", "uppercase":
-		return "x.upperAscii() writes a text in capitals"
+		return "x.upperAscii() converts a string to upper case"
 	case "lower", "tolower", "tolowercase", "lowercase":
-		return "x.lowerAscii() writes a text in small letters"
+		return "x.lowerAscii() converts a string to lower case"
 	case "str", "tostring", "text":
-		return "string(x) makes a text of a value"
+		return "string(x) converts a value to a string"
 	case "parseint", "toint", "number":
-		return "int(x) and double(x) make a number of a text"
+		return "int(x) and double(x) convert a string to a number"
 	case "includes", "has_key", "haskey", "in_list":
-		return "x in list tells whether a list or a map has it, text.contains(x) whether a text has"
+		return "x in list tests whether a list or map contains x, text.contains(x) whether a string does"
 	case "concat", "append":
-		return "a + b joins two texts or two lists"
+		return "a + b joins two strings or two lists"
 	case "default", "coalesce", "ifnull", "nvl", "orelse", "ordefault":
-		return "x.?field.orValue(y) gives y where there is no field"
+		return "x.?field.orValue(y) gives y if the field is absent"
 	case "date", "today", "currenttime", "utcnow":
-		return "now() is the time"
+		return "now() is the current time"
 	case "json_encode", "tojson", "stringify", "to_json":
 		return "json(x) writes a value as JSON"
 	case "if", "iif", "cond":
@@ -302,12 +302,12 @@ func (c *check) result(t *types.Type) {
 	}
 	switch t.Kind() {
 	case types.BytesKind:
-		c.errorf("not-a-value", c.positions.whole(), "write base64.encode(…), or string(…) for text in UTF-8", "bytes are no value of a flow")
+		c.errorf("not-a-value", c.positions.whole(), "write base64.encode(…), or string(…) for text in UTF-8", "a flow cannot hold bytes")
 	case types.TypeKind:
-		c.errorf("not-a-value", c.positions.whole(), "", "a type is no value of a flow")
+		c.errorf("not-a-value", c.positions.whole(), "", "a flow cannot hold a type")
 	case types.MapKind:
 		if k := t.Parameters()[0].Kind(); k != types.StringKind && k != types.DynKind && k != types.TypeParamKind {
-			c.errorf("not-a-value", c.positions.whole(), "write string(…) around the keys", "the keys of a map must be strings, these are %s", typeName(t.Parameters()[0]))
+			c.errorf("not-a-value", c.positions.whole(), "write string(…) around the keys", "the keys of a map must be strings, but these are %s", typeName(t.Parameters()[0]))
 		}
 	}
 }

@@ -71,13 +71,13 @@ func checkTextForm(e *expression, list *diag.List) {
 	const code = "not-text"
 	switch {
 	case e.optional:
-		list.Errorf(code, e.at, "say what stands there without it, such as .orValue("+zero(e.typ)+")", "an optional value cannot stand in a text")
+		list.Errorf(code, e.at, "give a fallback value, such as .orValue("+zero(e.typ)+")", "an optional value cannot be inserted into text")
 	case e.null:
-		list.Errorf(code, e.at, "leave it out, or choose a value with ? :", "null cannot stand in a text")
+		list.Errorf(code, e.at, "remove it, or choose a value with ? :", "null cannot be inserted into text")
 	case e.typ.Kind == schema.List:
-		list.Errorf(code, e.at, `use .join(", ") or json(…)`, "a list cannot stand in a text")
+		list.Errorf(code, e.at, `use .join(", ") or json(…)`, "a list cannot be inserted into text")
 	case e.typ.Kind == schema.Map || e.typ.Kind == schema.Object:
-		list.Errorf(code, e.at, "use one of its fields, or json(…)", "%s cannot stand in a text", withArticle(e.typ))
+		list.Errorf(code, e.at, "use one of its fields, or json(…)", "%s cannot be inserted into text", withArticle(e.typ))
 	}
 }
 
@@ -126,11 +126,11 @@ func Condition(t diag.Text, s *Scope) (p *Program, yes, no Facts, l diag.List) {
 		return nil, yes, no, l
 	case strings.HasPrefix(trimmed, "${"):
 		at := strings.Index(t.Value, "${")
-		hint := "leave out ${ and }"
+		hint := "remove ${ and }"
 		if strings.HasSuffix(trimmed, "}") {
 			hint = "write " + strings.TrimSpace(trimmed[2:len(trimmed)-1])
 		}
-		l.Errorf("expression-syntax", t.Range(at, at+2), hint, "a condition is an expression already: it takes no ${ }")
+		l.Errorf("expression-syntax", t.Range(at, at+2), hint, "a condition is an expression already: it must not have ${ }")
 		return nil, yes, no, l
 	}
 	e, yes, no := compile(t, newPositions(t, nil).whole(), s, &l)
@@ -139,9 +139,9 @@ func Condition(t diag.Text, s *Scope) (p *Program, yes, no Facts, l diag.List) {
 	}
 	switch {
 	case e.optional:
-		l.Errorf("type-mismatch", e.at, "say what holds without it, such as .orValue("+zero(e.typ)+")", "a condition must be bool, this is optional")
+		l.Errorf("type-mismatch", e.at, "give a fallback value, such as .orValue("+zero(e.typ)+")", "a condition must be bool, but this is optional")
 	case e.null || e.typ.Kind != schema.Bool && e.typ.Kind != schema.Any && e.typ.Kind != schema.Union:
-		l.Errorf("type-mismatch", e.at, compareHint(e.typ, trimmed), "a condition must be bool, this is %s", celName(e))
+		l.Errorf("type-mismatch", e.at, compareHint(e.typ, trimmed), "a condition must be bool, but this is %s", celName(e))
 	}
 	if l.HasErrors() {
 		return nil, Facts{}, Facts{}, l
@@ -160,11 +160,11 @@ func compareHint(t *schema.Type, source string) string {
 	switch t.Kind {
 	case schema.String, schema.Int, schema.Number:
 		if pathOf(source) != nil {
-			return "compare it, such as " + source + " != " + zero(t)
+			return "compare it with a value, such as " + source + " != " + zero(t)
 		}
-		return "compare it, such as … != " + zero(t)
+		return "compare it with a value, such as … != " + zero(t)
 	case schema.List, schema.Map:
-		return "ask for its size, such as … .size() > 0"
+		return "check its size, such as … .size() > 0"
 	}
 	return "compare it with == or !="
 }

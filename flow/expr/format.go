@@ -59,7 +59,7 @@ func tokens(layout string, each func(s string, token bool) bool) error {
 			j++
 		}
 		if !each(layout[i:j], token) {
-			return fmt.Errorf("the layout %q has %s; it knows YYYY, MM, DD, HH, mm and ss, and words go outside of it", layout, layout[i:j])
+			return fmt.Errorf("the layout %q contains %s, but only YYYY, MM, DD, HH, mm and ss are known; put words outside of it", layout, layout[i:j])
 		}
 		i = j
 	}
@@ -97,7 +97,7 @@ func timeZone(zone string) (*time.Location, error) {
 	}
 	location, _ := TimeZone(zone)
 	if location == nil || zone == "" {
-		return nil, fmt.Errorf("%q is not a time zone, write one such as \"Europe/Paris\", \"UTC\" or \"+02:00\"", zone)
+		return nil, fmt.Errorf("%q is not a time zone; write one such as \"Europe/Paris\", \"UTC\" or \"+02:00\"", zone)
 	}
 	return location, nil
 }
@@ -108,7 +108,7 @@ const maxPad = 100
 // pad formats a number with leading zeros to at least width digits.
 func pad(n, width int64) (string, error) {
 	if width < 0 || width > maxPad {
-		return "", fmt.Errorf("pad: the width lies between 0 and %d, not at %d", maxPad, width)
+		return "", fmt.Errorf("pad: the width must be between 0 and %d, not %d", maxPad, width)
 	}
 	digits, sign := strings.CutPrefix(strconv.FormatInt(n, 10), "-")
 	digits = strings.Repeat("0", max(0, int(width)-len(digits))) + digits

@@ -231,7 +231,7 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration, write one such as \"90s\", \"24h\" or \"7d\"", s)
+		return 0, fmt.Errorf("%q is not a duration; write one such as \"90s\", \"24h\" or \"7d\"", s)
 	}
 	return d, nil
 }
@@ -243,7 +243,7 @@ func random(args ...ref.Val) ref.Val {
 	}
 	a, b := int64(args[1].(types.Int)), int64(args[2].(types.Int))
 	if a > b {
-		return types.NewErr("random(%d, %d): the first number is above the second", a, b)
+		return types.NewErr("random(%d, %d): the first number is greater than the second", a, b)
 	}
 	n, err := r.Int(a, b)
 	if err != nil {

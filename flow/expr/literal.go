@@ -90,21 +90,21 @@ func literalRule(call ast.CallExpr) (arg int, valid func(string) error) {
 
 func validRegexp(s string) error {
 	if _, err := regexp.Compile(s); err != nil {
-		return fmt.Errorf("the regular expression is wrong: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return fmt.Errorf("the regular expression is not valid: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
 }
 
 func validTimestamp(s string) error {
 	if _, err := time.Parse(time.RFC3339, s); err != nil {
-		return fmt.Errorf("%q is not a timestamp, write one such as \"2026-01-31T08:00:00Z\"", s)
+		return fmt.Errorf("%q is not a timestamp; write one such as \"2026-01-31T08:00:00Z\"", s)
 	}
 	return nil
 }
 
 func validRegion(s string) error {
 	if !phonenumbers.GetSupportedRegions()[strings.ToUpper(s)] {
-		return fmt.Errorf("%q is not a region, write one such as \"FR\"", s)
+		return fmt.Errorf("%q is not a region; write one such as \"FR\"", s)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (pc *presenceChecker) walkVar(ch chain, in Facts) (yes, no Facts) {
 	}
 	if pc.scope.maybeUnset.m[name] && !ch.links[0].optional && in.steps[key].excluded&Skipped == 0 && !in.unreachable {
 		pc.reportUnset(ch.upTo(pc.positions, 1), key,
-			fmt.Sprintf("set it before in any case, test it with has(vars.%[1]s), or write `vars.?%[1]s.orValue(%[2]s)`", name, zero(pc.scope.vars.m[name])),
+			fmt.Sprintf("set it beforehand on every path, test it with has(vars.%[1]s), or write `vars.?%[1]s.orValue(%[2]s)`", name, zero(pc.scope.vars.m[name])),
 			"vars.%s may not be set", name)
 	}
 	if ch.test {

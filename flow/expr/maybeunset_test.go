@@ -43,7 +43,7 @@ func TestVariablesThatMayNotBeSet(t *testing.T) {
 	}
 	_, list := expr.Compile(textOf("${vars.lang}"), s)
 	assert.Equal(t, "vars.lang may not be set", list[0].Message)
-	assert.Equal(t, "set it before in any case, test it with has(vars.lang), or write `vars.?lang.orValue(\"\")`", list[0].Hint)
+	assert.Equal(t, "set it beforehand on every path, test it with has(vars.lang), or write `vars.?lang.orValue(\"\")`", list[0].Hint)
 
 	_, yes, no, list := expr.Condition(textOf("has(vars.lang)"), s)
 	require.Empty(t, list)

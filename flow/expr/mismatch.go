@@ -33,16 +33,16 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		names[i] = typeName(ts[i])
 		if isOptional(ts[i]) && hint == "" && name != "orValue" && name != "or" {
 			of, _ := c.scope.schemaType(ts[i])
-			hint = fmt.Sprintf("say what it is without a value: %s.orValue(%s)", c.sourceOf(a), zero(of))
+			hint = fmt.Sprintf("give a fallback value: %s.orValue(%s)", c.sourceOf(a), zero(of))
 		}
 	}
 	switch name {
 	case operators.Conditional:
 		if ts[0].Kind() != types.BoolKind && ts[0].Kind() != types.DynKind {
-			c.errorf(code, c.span(args[0]), hint, "a condition must be bool, this is %s", names[0])
+			c.errorf(code, c.span(args[0]), hint, "a condition must be bool, but this is %s", names[0])
 			return
 		}
-		c.errorf(code, at, hint, "both sides of : must have one type, these are %s and %s", names[1], names[2])
+		c.errorf(code, at, hint, "both sides of : must have the same type, but these are %s and %s", names[1], names[2])
 	case operators.Index, operators.OptIndex:
 		if ts[0].Kind() == types.StructKind {
 			hint = "name the field: " + c.sourceOf(args[0]) + ".<field>"
@@ -52,10 +52,10 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 			if ts[0].TypeName() == stepsTypeName {
 				return // reported by the presence checker
 			}
-			c.errorf(code, at, hint, "[ ] looks up lists and maps, %s is an object", c.sourceOf(args[0]))
+			c.errorf(code, at, hint, "[ ] works on lists and maps, but %s is an object", c.sourceOf(args[0]))
 			return
 		}
-		c.errorf(code, at, hint, "[ ] does not take %s of %s", names[1], names[0])
+		c.errorf(code, at, hint, "[ ] on %s does not take %s", names[0], names[1])
 	case operators.Equals, operators.NotEquals:
 		if hint == "" {
 			hint = c.convertHint(name, ts, names, args)
@@ -63,7 +63,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		for i := range ts {
 			if hint == "" && ts[i].Kind() == types.NullTypeKind {
 				of, _ := c.scope.schemaType(ts[1-i])
-				hint = fmt.Sprintf("it is never null: compare it with a value such as %s, or ask has(…) whether it is there", zero(of))
+				hint = fmt.Sprintf("it is never null: compare it with a value such as %s, or test with has(…) whether it is present", zero(of))
 			}
 		}
 		c.errorf(code, at, hint, "%s cannot be compared with %s", names[0], names[1])
@@ -72,7 +72,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		if !isOperator {
 			display = name
 			if hint == "" {
-				hint = "it takes: " + signatures(name)
+				hint = "usage: " + signatures(name)
 			}
 		} else if hint == "" && len(args) == 1 && name == operators.LogicalNot {
 			hint = c.comparisonHint(args[0], "==")
@@ -87,7 +87,7 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 func (c *check) comparisonHint(e ast.Expr, operator string) string {
 	of, _ := c.scope.schemaType(c.tree.GetType(e.ID()))
 	if ch, ok := chainOf(e); ok && of.Kind >= schema.String && of.Kind <= schema.Number && of.Kind != schema.Bool {
-		return fmt.Sprintf("compare it, such as %s %s %s", ch, operator, zero(of))
+		return fmt.Sprintf("compare it with a value, such as %s %s %s", ch, operator, zero(of))
 	}
 	return ""
 }
@@ -126,7 +126,7 @@ func (c *check) literalHint(ts []*types.Type, args []ast.Expr) string {
 		case int64, float64:
 			if ts[1-i].Kind() == types.StringKind {
 				if strings.HasSuffix(c.sourceOf(args[1-i]), "error.code") {
-					return fmt.Sprintf("put it in quotes: \"%v\"; the status of HTTP is in error.status_code", v)
+					return fmt.Sprintf("put it in quotes: \"%v\"; the HTTP status is in error.status_code", v)
 				}
 				return fmt.Sprintf("put it in quotes: \"%v\"", v)
 			}
@@ -145,7 +145,7 @@ func conversion(ts []*types.Type, names []string, args []ast.Expr) string {
 		if ch, ok := chainOf(args[i]); ok {
 			return fmt.Sprintf("write %s(%s)", function, ch)
 		}
-		return fmt.Sprintf("%s(…) makes a %s of the %s", function, function, names[i])
+		return fmt.Sprintf("%s(…) converts %s to %s", function, names[i], function)
 	}
 	for i := range ts {
 		other := ts[1-i].Kind()

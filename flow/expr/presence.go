@@ -283,7 +283,7 @@ func (pc *presenceChecker) reportLookup(e ast.Expr) {
 	if id, ok := textOf(e.AsCall().Args()[1]); ok {
 		hint = "write steps." + id
 	}
-	pc.errorf("not-a-value", pc.positions.node(e), hint, "steps cannot be looked up: what is known about a step goes by its id")
+	pc.errorf("not-a-value", pc.positions.node(e), hint, "steps cannot be looked up with [ ]: write the id of the step after a dot")
 }
 
 // chainFacts returns what is proved if a chain is present and if it is absent.
@@ -323,7 +323,7 @@ func (pc *presenceChecker) isSteps(ch chain) bool {
 func (pc *presenceChecker) checkRead(ch chain, in Facts) {
 	if len(ch.links) == 0 {
 		pc.errorf("not-a-value", pc.positions.at(ch.start(pc.positions)), diag.DidYouMean("", "read one step, such as steps.<id>.outputs; steps that can be read here", pc.scope.visibleSteps()),
-			"steps is not a value of its own")
+			"steps as a whole is not a value")
 		return
 	}
 	id := ch.links[0].name
@@ -338,7 +338,7 @@ func (pc *presenceChecker) checkRead(ch chain, in Facts) {
 	}
 	if len(ch.links) == 1 {
 		hint := fmt.Sprintf("read %[1]s.status, %[1]s.outputs, %[1]s.attempts or %[1]s.error", step)
-		pc.errorf("not-a-value", ch.upTo(pc.positions, 1), hint, "%s is not a value of its own", step)
+		pc.errorf("not-a-value", ch.upTo(pc.positions, 1), hint, "%s as a whole is not a value", step)
 		return
 	}
 	if ch.test || ch.optional() {

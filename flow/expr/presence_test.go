@@ -124,12 +124,12 @@ func TestPresence(t *testing.T) {
 		`e164(steps.reply.outputs.text, "FR")`:                                                      replyMayNotHaveRun,
 
 		// steps is no value.
-		`json(steps)`:                "steps is not a value of its own",
-		`steps[inputs.name]`:         "steps cannot be looked up: what is known about a step goes by its id",
-		`steps["reply"].status`:      "steps cannot be looked up: what is known about a step goes by its id",
-		`steps.reply`:                "steps.reply is not a value of its own",
-		`has(steps.reply)`:           "steps.reply is not a value of its own",
-		`steps.?reply`:               "steps.reply is not a value of its own",
+		`json(steps)`:                "steps as a whole is not a value",
+		`steps[inputs.name]`:         "steps cannot be looked up with [ ]: write the id of the step after a dot",
+		`steps["reply"].status`:      "steps cannot be looked up with [ ]: write the id of the step after a dot",
+		`steps.reply`:                "steps.reply as a whole is not a value",
+		`has(steps.reply)`:           "steps.reply as a whole is not a value",
+		`steps.?reply`:               "steps.reply as a whole is not a value",
 		`steps.reply.status == "ok"`: `the status of reply is never "ok"`,
 		`steps.reply.status in ["succeeded", "done"]`: `the status of reply is never "done"`,
 	} {

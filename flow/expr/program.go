@@ -128,7 +128,7 @@ func (p *Program) Eval(v Vars) (any, error) {
 	case p.whole != nil:
 		result, err := p.whole.eval(v)
 		if _, ok := result.(bool); err == nil && p.condition && !ok {
-			return nil, &EvalError{Range: p.whole.at, Expression: strings.TrimSpace(p.whole.source.Value), Message: "the condition gave " + kindOf(result) + ", it must give a bool"}
+			return nil, &EvalError{Range: p.whole.at, Expression: strings.TrimSpace(p.whole.source.Value), Message: "the condition must give a bool, but gave " + kindOf(result)}
 		}
 		return result, err
 	case p.parts == nil:
@@ -265,9 +265,9 @@ func (e *expression) evalError(err error) *EvalError {
 	case strings.HasPrefix(message, "unsupported index type 'string' in list"):
 		out.Message = listMessage
 	case strings.Contains(message, "optional.none() dereference"):
-		out.Message = "value() was asked of an optional that has none; use orValue(…)"
+		out.Message = "value() was called on an optional that has no value; use orValue(…)"
 	case strings.HasPrefix(message, "no such overload"):
-		out.Message = "a value is of a type that the expression does not take"
+		out.Message = "a value has a type that the expression does not accept"
 	case strings.HasPrefix(message, "internal error: "):
 		out.Message = "the expression could not be evaluated: " + strings.TrimPrefix(message, "internal error: ")
 	default:

@@ -221,7 +221,7 @@ func (pc *presenceChecker) reportProperty(fields []ast.Expr, key, text string) {
 		optional += "." + name
 	}
 	of, _ := pc.scope.schemaType(pc.tree.GetType(fields[0].ID()))
-	why, byDefault, severity := "what it is made of may give no value", "", diag.Error
+	why, byDefault, severity := "what it was set from may have no value", "", diag.Error
 	switch owner := pc.ownerType(operandOf(f)); {
 	case owner != nil && owner.Field(strings.Trim(name, "`")) == nil:
 		pc.errorf("unknown-field", pc.positions.node(f), diag.DidYouMean(name, before, owner.Names()), "%s has no field %q", before, name)

@@ -56,7 +56,7 @@ func TestProperties(t *testing.T) {
 		`vars.who.phone`:         absent("vars.who.phone"),
 		`steps.ran.outputs.name`: "", // the outcome says so
 		`steps.ran.outputs.id`:   "steps.ran.outputs.id may be absent: the step may succeed without it",
-		`vars.made.note`:         "vars.made.note may be absent: what it is made of may give no value",
+		`vars.made.note`:         "vars.made.note may be absent: what it was set from may have no value",
 		`vars.made["note"]`:      "", // as other maps
 		`vars.made.sure`:         "",
 		`has(vars.made.note) && vars.made.note != ""`: "",

@@ -67,7 +67,7 @@ func Scan(t diag.Text) ([]Part, diag.List) {
 		whole := t.Range(i, end+1)
 		switch {
 		case strings.HasPrefix(inner.Value, "{"):
-			list.Errorf("double-braces", t.Range(i, i+3), "write ${ … } with one brace; a map literal needs a space: ${ {…} }", "${{ … }} is no expression here")
+			list.Errorf("double-braces", t.Range(i, i+3), "write ${ … } with one brace; a map literal needs a space: ${ {…} }", "${{ … }} is not an expression here")
 		case strings.TrimSpace(inner.Value) == "":
 			list.Errorf("empty-expression", whole, "write an expression such as ${inputs.phone}, or $${ for the text ${", "there is no expression in ${}")
 		default:

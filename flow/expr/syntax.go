@@ -23,7 +23,7 @@ func syntaxErrors(p positions, problems []*common.Error, list *diag.List) {
 			text, hint := macroMessage(message), ""
 			if name, ok := strings.CutPrefix(text, "reserved identifier: "); ok {
 				reported = true
-				text, hint = "unexpected "+name+", a word that CEL keeps for itself", functionHint(name)
+				text, hint = "unexpected "+name+", which is a reserved word in expressions", functionHint(name)
 			}
 			list.Errorf("expression-syntax", p.at(at), hint, "%s", text)
 		case isSyntax && !reported:
@@ -82,7 +82,7 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 		switch {
 		case hint != "":
 		case strings.Contains(source, "?."):
-			hint = "for what may be absent write a.?b, with the dot first"
+			hint = "to read what may be absent, write a.?b with the dot first"
 		case strings.Contains(message, "expecting ':'"):
 			hint = bothValues
 		}
@@ -99,12 +99,12 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	case rest[0] == '=':
 		return "unexpected =", "== compares two values"
 	case strings.HasPrefix(rest, "?") && strings.HasSuffix(before, "?"), strings.HasPrefix(rest, "??"):
-		return "unexpected ??", `for what may be absent write a.?b.orValue("")`
+		return "unexpected ??", `to read what may be absent, write a.?b.orValue("")`
 	case rest[0] == '&', rest[0] == '|':
 		return "unexpected " + rest[:1], strings.Repeat(rest[:1], 2) + " joins two conditions"
 	case rest[0] == '$', rest[0] == '#', rest[0] == ';', rest[0] == '@':
 		if strings.HasPrefix(rest, "${") {
-			return "unexpected ${", "inside an expression a name stands by itself, without ${ }"
+			return "unexpected ${", "inside an expression, write a name without ${ }"
 		}
 	case token == "and", token == "or", token == "not", token == "is":
 		return "unexpected " + token, map[string]string{"and": "&& is “and”", "or": "|| is “or”", "not": "! is “not”", "is": "== compares two values"}[token]
@@ -115,16 +115,16 @@ func syntaxMessage(message, source string, at int) (text, hint string) {
 	case strings.Contains(message, "mismatched input") && strings.Contains(message, "expecting ':'"):
 		return "unexpected " + token, bothValues
 	case rest[0] == ',' && inParentheses(before):
-		return "unexpected ,", "a list stands between [ and ]"
+		return "unexpected ,", "write a list between [ and ]"
 	}
 	if written := durationAt(source, at); written != "" {
 		return written + " is not a number", fmt.Sprintf("write a duration as duration(%q)", written)
 	}
 	if r, size := utf8.DecodeRuneInString(rest); size > 1 && unicode.IsSpace(r) {
-		return fmt.Sprintf("a space that is none of the keyboard's stands here, %U", r), "type the space anew"
+		return fmt.Sprintf("unexpected special space, %U", r), "replace it with an ordinary space"
 	}
 	if isKeyword(firstToken(rest)) {
-		return "unexpected " + firstToken(rest) + ", a word that CEL keeps for itself", ""
+		return "unexpected " + firstToken(rest) + ", which is a reserved word in expressions", ""
 	}
 	return "unexpected " + firstToken(rest), ""
 }

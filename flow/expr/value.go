@@ -18,9 +18,9 @@ import (
 )
 
 var (
-	errTooLarge = fmt.Errorf("the value is over the size limit of %d KiB; give a longer list to several runs, a part to each", maxSize>>10)
+	errTooLarge = fmt.Errorf("the value is over the size limit of %d KiB; split a longer list among several runs", maxSize>>10)
 	errTooDeep  = fmt.Errorf("the value is nested more than %d deep", maxDepth)
-	errBytes    = errors.New("the value is bytes, which flows do not have; use base64.encode(…) or string(…)")
+	errBytes    = errors.New("a flow cannot hold bytes; use base64.encode(…) or string(…)")
 	errNaN      = errors.New("the number is infinite or not a number")
 )
 
@@ -81,9 +81,9 @@ func convert(v any, budget *int, depth int) (any, error) {
 	case traits.Lister:
 		return convertList(x, budget, depth)
 	case ref.Val:
-		return nil, fmt.Errorf("a value of type %s is no result", x.Type().TypeName())
+		return nil, fmt.Errorf("a value of type %s cannot be a result", x.Type().TypeName())
 	}
-	return nil, fmt.Errorf("a value of Go type %T is no result", v)
+	return nil, fmt.Errorf("a value of Go type %T cannot be a result", v)
 }
 
 func convertMap(m traits.Mapper, budget *int, depth int) (any, error) {
@@ -95,7 +95,7 @@ func convertMap(m traits.Mapper, budget *int, depth int) (any, error) {
 		key := it.Next()
 		name, ok := key.(types.String)
 		if !ok {
-			return nil, fmt.Errorf("the keys of a map must be strings, %v is not", key.Value())
+			return nil, fmt.Errorf("the keys of a map must be strings, but %v is not", key.Value())
 		}
 		if err := spend(budget, len(name)); err != nil {
 			return nil, err
@@ -182,13 +182,13 @@ func text(v any) (string, error) {
 	case time.Duration:
 		return schema.FormatDuration(v), nil
 	case nil:
-		return "", errors.New("null cannot stand in a text; choose what to write, such as x == null ? \"\" : x")
+		return "", errors.New("null cannot be inserted into text; choose what to write, such as x == null ? \"\" : x")
 	case []any:
-		return "", errors.New("a list cannot stand in a text; use .join(\", \") or json(…)")
+		return "", errors.New("a list cannot be inserted into text; use .join(\", \") or json(…)")
 	case map[string]any:
-		return "", errors.New("a map cannot stand in a text; use one of its fields or json(…)")
+		return "", errors.New("a map cannot be inserted into text; use one of its fields or json(…)")
 	}
-	return "", errors.New("an empty optional cannot stand in a text; use orValue(…)")
+	return "", errors.New("an empty optional cannot be inserted into text; use orValue(…)")
 }
 
 // formatFloat returns the shortest text that parses as f, with an exponent only for very large

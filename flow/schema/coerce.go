@@ -234,7 +234,7 @@ func (c *coercer) any(v any) (any, bool) {
 	}
 	plain, ok := toPlain(v)
 	if !ok {
-		c.errorf("type", "", "a Go %T is not a value that flows know", v)
+		c.errorf("type", "", "flows cannot hold a Go %T", v)
 		return nil, true
 	}
 	out, _ := c.any(plain)
@@ -248,7 +248,7 @@ func (c *coercer) number(n json.Number) any {
 	}
 	f, err := strconv.ParseFloat(n.String(), 64)
 	if err != nil {
-		c.errorf("type", "", "%s is out of the range of numbers", c.quote(n.String()))
+		c.errorf("type", "", "%s is too large for a number", c.quote(n.String()))
 	}
 	return f
 }

@@ -58,7 +58,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	case s[0] == '-':
 		return invalid("it must not be negative")
 	case s[0] == 'P' || s[0] == 'p':
-		return invalid("the ISO 8601 form is not used here, " + durationForm)
+		return invalid("the ISO 8601 form is not supported, " + durationForm)
 	}
 	var total time.Duration
 	next := 0 // index of the largest unit that may follow
@@ -74,14 +74,14 @@ func ParseDuration(s string) (time.Duration, error) {
 			return invalid(durationForm)
 		}
 		if name == "" {
-			return invalid(fmt.Sprintf("%s has no unit right behind it, %s", number, unitHint(number, rest)))
+			return invalid(fmt.Sprintf("%s has no unit directly after it, %s", number, unitHint(number, rest)))
 		}
 		i := unitIndex(name)
 		switch {
 		case i < 0:
 			return invalid(fmt.Sprintf("there is no unit %s, use d, h, m, s or ms", quoteShort(name)))
 		case i < next:
-			return invalid(fmt.Sprintf("each unit once, the largest first: %q is out of place", name))
+			return invalid(fmt.Sprintf("%q is out of place: write each unit once, the largest first", name))
 		}
 		next = i + 1
 		part, ok := scale(number, units[i].size)

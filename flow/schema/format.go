@@ -66,7 +66,7 @@ func phoneHint(s string) string {
 	}, s)
 	switch {
 	case isE164(bare):
-		return "leave out spaces and punctuation: " + quoteShort(bare)
+		return "remove spaces and punctuation: " + quoteShort(bare)
 	case strings.HasPrefix(bare, "00") && isE164("+"+bare[2:]):
 		return "write + in place of 00: " + quoteShort("+"+bare[2:])
 	case isE164("+" + bare):
@@ -77,7 +77,7 @@ func phoneHint(s string) string {
 
 func uriProblem(s string) string {
 	if strings.ContainsAny(s, " \t\r\n") {
-		return "it holds white space"
+		return "it contains white space"
 	}
 	u, err := url.Parse(s)
 	switch {

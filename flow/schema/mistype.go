@@ -15,7 +15,7 @@ func (c *coercer) mistype(t *Type, v any) {
 	hint := ""
 	switch v := v.(type) {
 	case nil:
-		hint = "leave the field out where there is no value"
+		hint = "leave the field out if there is no value"
 	case string:
 		hint = c.textHint(t, v)
 	case []any:
@@ -32,7 +32,7 @@ func (c *coercer) mistype(t *Type, v any) {
 		}
 	}
 	if _, isList := v.([]any); hint == "" && t.Kind == List && v != nil && !isList {
-		hint = "put a dash before each, also before a single one, or [ ] around them"
+		hint = "put a dash before each item, even a single one, or [ ] around them"
 	}
 	if hint == "" && t.Kind == Object && len(t.Fields) > 0 {
 		hint = diag.DidYouMean("", "write an object with its fields", t.Names())
@@ -44,11 +44,11 @@ func (c *coercer) textHint(t *Type, s string) string {
 	switch t.Kind {
 	case Bool, Int, Number:
 		if _, err := parseScalar(t, strings.TrimSpace(s)); err == nil {
-			return "leave out the quotes"
+			return "remove the quotes"
 		}
 	case List, Map, Object:
 		if trimmed := strings.TrimSpace(s); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
-			return "this is a text that looks like JSON: leave out the quotes around it"
+			return "this is a string that looks like JSON: remove the quotes around it"
 		}
 		if f := t.soleTextField(); f != nil {
 			if c.sensitiveDepth > 0 || len(s) > 60 {
@@ -99,7 +99,7 @@ func valueName(v any) string {
 		return "integer"
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return strings.ToLower(strconv.FormatFloat(v, 'g', -1, 64)) + ", which is no number"
+			return strings.ToLower(strconv.FormatFloat(v, 'g', -1, 64)) + ", which is not a number"
 		}
 		return "number"
 	case time.Time:

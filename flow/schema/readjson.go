@@ -27,7 +27,7 @@ func ReadJSON(text []byte) (any, error) {
 		return nil, err
 	}
 	if r.space(); r.pos < len(text) {
-		return nil, r.errorf("more follows the value")
+		return nil, r.errorf("unexpected text after the value")
 	}
 	return v, nil
 }
@@ -83,7 +83,7 @@ func (r *jsonReader) value(depth int) (any, error) {
 	switch c := r.peek(); {
 	case c == '{' || c == '[':
 		if depth == maxDepth {
-			return nil, r.errorf("more than %d objects and lists inside each other", maxDepth)
+			return nil, r.errorf("objects and lists are nested more than %d deep", maxDepth)
 		}
 		if c == '{' {
 			return r.object(depth + 1)
@@ -177,7 +177,7 @@ func (r *jsonReader) object(depth int) (any, error) {
 		before := len(object)
 		if object[name] = v; len(object) == before {
 			r.pos = start
-			return nil, r.errorf("the name %q stands twice in this object", name)
+			return nil, r.errorf("the name %q appears twice in this object", name)
 		}
 		if more, err := r.more('}'); err != nil || !more {
 			return object, err
@@ -214,7 +214,7 @@ func (r *jsonReader) number() (any, error) {
 		isInt, ok = false, r.digits()
 	}
 	if !ok {
-		return nil, r.errorf("this is no number")
+		return nil, r.errorf("this is not a number")
 	}
 	text := r.slice(start, r.pos)
 	if isInt {
@@ -248,11 +248,11 @@ func (r *jsonReader) string() (string, error) {
 		case c == '\\':
 			return r.escaped(start)
 		case c < ' ':
-			return "", r.errorf("a line break, tab or control character in a text is written as \\n, \\t or \\u%04x", c)
+			return "", r.errorf("a line break, tab or control character in a string must be written as \\n, \\t or \\u%04x", c)
 		}
 		r.pos++
 	}
-	return "", r.errorf("the text in double quotes does not end")
+	return "", r.errorf("the string is never closed")
 }
 
 // escaped continues a string at its first escape.
@@ -275,17 +275,17 @@ func (r *jsonReader) escaped(start int) (string, error) {
 			out = utf8.AppendRune(out, char)
 			continue
 		case c < ' ':
-			return "", r.errorf("a line break, tab or control character in a text is written as \\n, \\t or \\u%04x", c)
+			return "", r.errorf("a line break, tab or control character in a string must be written as \\n, \\t or \\u%04x", c)
 		}
 		out = append(out, c)
 		r.pos++
 	}
-	return "", r.errorf("the text in double quotes does not end")
+	return "", r.errorf("the string is never closed")
 }
 
 func (r *jsonReader) escape() (rune, error) {
 	if r.pos+1 >= len(r.text) {
-		return 0, r.errorf("the text in double quotes does not end")
+		return 0, r.errorf("the string is never closed")
 	}
 	c := r.text[r.pos+1]
 	switch c {
@@ -322,7 +322,7 @@ func (r *jsonReader) unicode() (rune, error) {
 	}
 	low, ok := r.hex(r.pos + 6)
 	if high > 0xdbff || !ok || low < 0xdc00 || low > 0xdfff {
-		return 0, r.errorf("\\u%04x is half of a character", high)
+		return 0, r.errorf("\\u%04x is only half of a character", high)
 	}
 	r.pos += 12
 	return 0x10000 + (high-0xd800)<<10 + (low - 0xdc00), nil

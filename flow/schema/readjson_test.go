@@ -25,28 +25,28 @@ func TestReadJSON(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"":                       "line 1, column 1: the text ends where a value is expected",
-		"{\"a\": 1,\n \"a\": 2}": `line 2, column 2: the name "a" stands twice in this object`,
+		"{\"a\": 1,\n \"a\": 2}": `line 2, column 2: the name "a" appears twice in this object`,
 		"[1":                     "line 1, column 3: the text ends where , or ] is expected",
 		"[1 2]":                  `line 1, column 4: expected , or ], got "2"`,
 		"[1,]":                   `line 1, column 4: expected a value, got "]"`,
 		"{1: 2}":                 "line 1, column 2: expected a name in double quotes",
 		`{"a" 1}`:                `line 1, column 6: expected : after the name "a"`,
 		`{"a": 1`:                "line 1, column 8: the text ends where , or } is expected",
-		"01":                     "line 1, column 2: more follows the value",
-		"-":                      "line 1, column 2: this is no number",
-		"1.":                     "line 1, column 3: this is no number",
+		"01":                     "line 1, column 2: unexpected text after the value",
+		"-":                      "line 1, column 2: this is not a number",
+		"1.":                     "line 1, column 3: this is not a number",
 		"1e999":                  "line 1, column 6: the number is too large",
 		"tru":                    `line 1, column 1: expected a value, got "t"`,
 		"é":                      `line 1, column 1: expected a value, got "é"`,
 		`["é", x]`:               `line 1, column 7: expected a value, got "x"`,
-		`"a`:                     "line 1, column 3: the text in double quotes does not end",
-		`"a\`:                    "line 1, column 3: the text in double quotes does not end",
+		`"a`:                     "line 1, column 3: the string is never closed",
+		`"a\`:                    "line 1, column 3: the string is never closed",
 		`"\x"`:                   `line 1, column 3: there is no escape \x`,
-		`"\ud800"`:               `line 1, column 2: \ud800 is half of a character`,
-		`"\ude00\ud83d"`:         `line 1, column 2: \ude00 is half of a character`,
+		`"\ud800"`:               `line 1, column 2: \ud800 is only half of a character`,
+		`"\ude00\ud83d"`:         `line 1, column 2: \ude00 is only half of a character`,
 		`"\u12`:                  `line 1, column 2: \u needs four hexadecimal digits`,
-		"\"a\nb\"":               `line 1, column 3: a line break, tab or control character in a text is written as \n, \t or \u000a`,
-		"\"\\n\x01\"":            `line 1, column 4: a line break, tab or control character in a text is written as \n, \t or \u0001`,
+		"\"a\nb\"":               `line 1, column 3: a line break, tab or control character in a string must be written as \n, \t or \u000a`,
+		"\"\\n\x01\"":            `line 1, column 4: a line break, tab or control character in a string must be written as \n, \t or \u0001`,
 		"\"\xff\"":               "line 1, column 3: the text before this is not UTF-8",
 		"\"\\n\xff\"":            "line 1, column 5: the text before this is not UTF-8",
 	} {
@@ -82,7 +82,7 @@ func FuzzReadJSON(f *testing.F) {
 		}
 		require.Regexp(t, `^line \d+, column \d+: `, err.Error())
 		if theirErr == nil {
-			require.Regexp(t, `stands twice|is half of a character|not UTF-8|inside each other|too large`, err.Error())
+			require.Regexp(t, `appears twice|is only half of a character|not UTF-8|nested more than|too large`, err.Error())
 		}
 	})
 }

@@ -54,7 +54,7 @@ func TestLimitsOfUnknownValues(t *testing.T) {
 		assert.Empty(t, found, "%v", tt.in)
 	}
 	_, found := short.Coerce(schema.Unknown{FixedParts: []string{"ab", "cd"}})
-	assert.EqualError(t, found, "has 4 characters beside its expressions, at most 3 are allowed")
+	assert.EqualError(t, found, "has 4 characters even without its expressions, at most 3 are allowed")
 	_, found = short.Coerce(schema.Unknown{Alternatives: []string{"ab", "abcd"}})
 	assert.EqualError(t, found, `"abcd" has 4 characters, at most 3 are allowed`)
 	_, found = (&schema.Type{Kind: schema.String, Enum: []any{"a"}}).Coerce(schema.Unknown{Alternatives: []string{"a", "b"}})

@@ -84,7 +84,7 @@ func (c *coercer) wholeNumber(f float64) (out any, changed, ok bool) {
 		c.mistype(IntType, f)
 		return f, false, false
 	case math.Abs(f) > exactFloat:
-		c.errorf("type", "write long numbers that are no quantities as a text", "expected integer, got a number over 2^53, whose last digits are lost")
+		c.errorf("type", "write a long number that is not a quantity as a string", "expected integer, got a number over 2^53, whose last digits are lost")
 		return f, false, false
 	}
 	return int64(f), true, true
@@ -214,7 +214,7 @@ func (c *coercer) checkFixedParts(t *Type, u Unknown) {
 		return
 	}
 	before := len(c.found)
-	c.tooLong(t, strings.Join(u.FixedParts, ""), " beside its expressions")
+	c.tooLong(t, strings.Join(u.FixedParts, ""), " even without its expressions")
 	if t.Rule != "" {
 		c.applyRule(t, before)
 	}
@@ -268,7 +268,7 @@ func (c *coercer) pattern(t *Type, s string) {
 	if err != nil {
 		c.errorf("pattern", "", "the pattern %s of this value is not valid: %s", t.Pattern, err)
 	} else if !re.MatchString(s) && t.Rule != "" { // the rule's hint says more than the pattern
-		c.errorf("pattern", "", "%s is not of the right form", c.quote(s))
+		c.errorf("pattern", "", "%s does not have the right form", c.quote(s))
 	} else if !re.MatchString(s) {
 		c.errorf("pattern", t.Doc, "%s does not match the pattern %s", c.quote(s), t.Pattern)
 	}
