@@ -52,7 +52,7 @@ var inputSchema = sync.OnceValue(func() *schema.Type {
 
 // An Output is the output of http.request, also when it fails.
 type Output struct {
-	StatusCode int64             `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
+	StatusCode int64             `json:"status_code" schema:"required,always" doc:"HTTP status; 0: no answer"`
 	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers of the answer, their names in small letters"`
 	JSON       any               `json:"json" schema:"required,always,plain" doc:"the answer if it is JSON, otherwise null"`
 	Text       string            `json:"text" schema:"required,always" doc:"the answer as text"`

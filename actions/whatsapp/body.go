@@ -13,20 +13,20 @@ import (
 // message. CheckBody tells whether Meta would accept a decoded JSON value as one; schema.Decode
 // decodes a Body from the output of Normalize.
 type Body struct {
-	MessagingProduct         string            `json:"messaging_product" schema:"required" doc:"always whatsapp; a body without it is one of the On-Premises API, for facteur message migrate"`
-	RecipientType            string            `json:"recipient_type,omitempty" doc:"individual unless it says group"`
+	MessagingProduct         string            `json:"messaging_product" schema:"required" doc:"always whatsapp; a body without it belongs to the On-Premises API: convert it with facteur message migrate"`
+	RecipientType            string            `json:"recipient_type,omitempty" doc:"individual (the default) or group"`
 	To                       string            `json:"to,omitempty" doc:"a phone number with + and country code, or the id of a group"`
 	Recipient                string            `json:"recipient,omitempty" doc:"a business-scoped user ID, in place of to"`
-	Type                     string            `json:"type,omitempty" doc:"the type of the message, whose object has the same name"`
-	Context                  *Context          `json:"context,omitempty" doc:"the message that this one answers"`
-	BizOpaqueCallbackData    string            `json:"biz_opaque_callback_data,omitempty" doc:"comes back on status webhooks, up to 512 characters"`
+	Type                     string            `json:"type,omitempty" doc:"the message type; the field of the same name holds the message"`
+	Context                  *Context          `json:"context,omitempty" doc:"the message that this one replies to"`
+	BizOpaqueCallbackData    string            `json:"biz_opaque_callback_data,omitempty" doc:"returned on status webhooks; up to 512 characters"`
 	RecipientIdentityKeyHash string            `json:"recipient_identity_key_hash,omitempty" doc:"send only if the recipient's identity still has this hash"`
-	Category                 string            `json:"category,omitempty" doc:"of Direct Send: utility, authentication or service"`
-	TTLSeconds               int64             `json:"ttl_seconds,omitempty" doc:"of Direct Send: for how long to try"`
-	DirectSendConfig         *DirectSendConfig `json:"direct_send_config,omitempty" doc:"of Direct Send"`
-	ProductPolicy            string            `json:"product_policy,omitempty" doc:"of marketing messages: CLOUD_API_FALLBACK or STRICT"`
-	MessageActivitySharing   bool              `json:"message_activity_sharing,omitempty" doc:"of marketing messages"`
-	BidSpec                  *BidSpec          `json:"bid_spec,omitempty" doc:"of marketing messages whose template has a maximum price"`
+	Category                 string            `json:"category,omitempty" doc:"for Direct Send: utility, authentication or service"`
+	TTLSeconds               int64             `json:"ttl_seconds,omitempty" doc:"for Direct Send: how long to try"`
+	DirectSendConfig         *DirectSendConfig `json:"direct_send_config,omitempty" doc:"for Direct Send"`
+	ProductPolicy            string            `json:"product_policy,omitempty" doc:"for marketing messages: CLOUD_API_FALLBACK or STRICT"`
+	MessageActivitySharing   bool              `json:"message_activity_sharing,omitempty" doc:"for marketing messages"`
+	BidSpec                  *BidSpec          `json:"bid_spec,omitempty" doc:"for marketing messages whose template has a maximum price"`
 	Pin                      *Pin              `json:"pin,omitempty" doc:"in groups"`
 	Messages
 }
@@ -43,7 +43,7 @@ type DirectSendConfig struct {
 
 // A BidSpec changes the maximum price of a marketing message.
 type BidSpec struct {
-	PerMessageBidMultiplier float64 `json:"per_message_bid_multiplier" schema:"required" doc:"times what the template says: 1.5 is half as much again"`
+	PerMessageBidMultiplier float64 `json:"per_message_bid_multiplier" schema:"required" doc:"multiplies the template's maximum price: 1.5 is half as much again"`
 }
 
 // A Pin keeps a message at the top of a group.
@@ -59,7 +59,7 @@ type ReadBody struct {
 	MessagingProduct string  `json:"messaging_product" schema:"required" doc:"always whatsapp"`
 	Status           string  `json:"status" schema:"required" doc:"always read"`
 	MessageID        string  `json:"message_id" schema:"required" doc:"the id (wamid) of a message that was received"`
-	TypingIndicator  *Typing `json:"typing_indicator,omitempty" doc:"also show that an answer is being written"`
+	TypingIndicator  *Typing `json:"typing_indicator,omitempty" doc:"also show that a reply is being typed"`
 }
 
 // A Typing is the typing indicator.
@@ -118,7 +118,7 @@ func BodyErrors(body any) schema.Violations {
 func checkBody(body any, warnings bool) schema.Violations {
 	object, ok := body.(map[string]any)
 	if !ok {
-		return schema.Violations{{Rule: "type", Message: "the body of a request is an object"}}
+		return schema.Violations{{Rule: "type", Message: "the body of a request must be an object"}}
 	}
 	object, loose := Normalize(object)
 	if sign, ok := onPremisesBody(object); ok {
@@ -132,7 +132,7 @@ func checkBody(body any, warnings bool) schema.Violations {
 	found = append(found, loose...)
 	if kind, ok := get(object[interactiveType], "type").(string); ok && kind != strings.ToLower(kind) {
 		found = append(found, schema.Violation{Path: schema.Path{interactiveType, "type"}, Rule: "interactive-type-case", Warning: true,
-			Message: mention(kind) + " is not written as Meta documents it", Hint: "write it in small letters"})
+			Message: mention(kind) + " is not written in lower case, as Meta documents it", Hint: "write it in lower case"})
 	}
 	direct := isDirect(object)
 	if direct {
@@ -200,13 +200,13 @@ func checkTo(found schema.Violations, to string, warnings bool) schema.Violation
 	digits := onlyDigits(to)
 	switch {
 	case warnings && isPlaceholder(to): // without warnings it is refused below, as Meta does
-		v.Rule, v.Warning, v.Hint = "to-placeholder", true, "write the number; the rest was checked"
-		v.Message = mention(to) + " stands for a phone number"
+		v.Rule, v.Warning, v.Hint = "to-placeholder", true, "write the real number; the rest has been checked"
+		v.Message = mention(to) + " is a placeholder for a phone number"
 	case strings.Trim(to, "+0123456789 -().\u00a0\u202f") != "" || digits == "":
 		v.Rule, v.Hint = "to-format", shownHint(to)
 		v.Message = mention(to) + " is not a phone number"
 		if userID.MatchString(to) {
-			v.Hint = "a business-scoped user ID goes to recipient"
+			v.Hint = "put a business-scoped user ID into recipient"
 		}
 	case strings.HasPrefix(strings.TrimSpace(to), "00"):
 		v.Rule, v.Hint = "to-format", "write + instead: +"+strings.TrimLeft(digits, "0")
@@ -215,14 +215,14 @@ func checkTo(found schema.Violations, to string, warnings bool) schema.Violation
 		return found
 	case !strings.HasPrefix(strings.TrimSpace(to), "+"):
 		v.Rule, v.Warning, v.Hint = "to-plus", true, plusHint(to)
-		v.Message = mention(to) + " has no +, so the country code of the sender is put before it"
+		v.Message = mention(to) + " has no +, so Meta puts the sender's country code before it"
 	default:
 		a := parseRecipient(to)
 		if a.err == nil && !a.doubtful {
 			return found
 		}
 		v.Rule, v.Warning, v.Hint = "to-doubtful", true, "check the number"
-		v.Message = mention(to) + " is no phone number that is known to be in use"
+		v.Message = mention(to) + " is not in a range of phone numbers known to be in use"
 	}
 	return append(found, v)
 }

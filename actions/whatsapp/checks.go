@@ -66,7 +66,7 @@ func unique(names ...string) func(schema.Value, reporter) {
 				continue
 			}
 			if first, again := seen[text]; again {
-				report(at, "%s is the %s of number %d already", mention(text), names[len(names)-1], first+1)
+				report(at, "%s is already the %s of number %d", mention(text), names[len(names)-1], first+1)
 			} else {
 				seen[text] = i
 			}
@@ -96,7 +96,7 @@ func allEqual(what string, names ...string) func(schema.Value, reporter) {
 func noPadding(v schema.Value, report reporter) {
 	text := strings.Join(v.FixedParts(), "…")
 	if strings.TrimSpace(text) != text {
-		report(v, "begins or ends with white space, which Meta refuses")
+		report(v, "starts or ends with white space, which Meta refuses")
 	}
 }
 
@@ -120,7 +120,7 @@ func unknownSuffix(v schema.Value) string {
 // notBlank refuses a text of white space only.
 func notBlank(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text != "" && strings.TrimSpace(text) == "" {
-		report(v, "holds nothing but white space")
+		report(v, "contains only white space")
 	}
 }
 
@@ -160,7 +160,7 @@ func fieldOfType(types string) func(schema.Value, reporter) {
 		}
 		want := strings.ToLower(kind)
 		if slices.Contains(fields, want) && !has(v, want) {
-			report(v, "is of type %s and has no field %q", kind, want)
+			report(v, "is of type %s but has no field %q", kind, want)
 		}
 		object, _ := v.Object()
 		var stray []string
@@ -171,7 +171,7 @@ func fieldOfType(types string) func(schema.Value, reporter) {
 		}
 		slices.Sort(stray)
 		for _, name := range stray {
-			report(v.Get(name), "does not belong to the type %s", kind)
+			report(v.Get(name), "does not belong to type %s", kind)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func degrees(low, high float64) func(schema.Value, reporter) {
 		case !ok:
 			report(v, "is not a number of degrees")
 		case !(n >= low && n <= high):
-			report(v, "lies outside %v to %v degrees", low, high)
+			report(v, "is outside the range of %v to %v degrees", low, high)
 		}
 	}
 }
@@ -214,7 +214,7 @@ func maxTotal(n int, field, what string) func(schema.Value, reporter) {
 			count += item.Get(field).MinLen()
 		}
 		if count > n {
-			report(v, "have %d %s together, at most %d are allowed", count, what, n)
+			report(v, "have %d %s in total, at most %d are allowed", count, what, n)
 		}
 	}
 }

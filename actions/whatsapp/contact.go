@@ -75,12 +75,12 @@ func parseRecipient(text string) recipient {
 	case strings.HasPrefix(text, "00"):
 		return wrong("begins with 00", "write + instead: +"+strings.TrimLeft(text, "0"))
 	case text[0] != '+':
-		return wrong("has no +, so the country code of the sender would be put before it", plusHint(text))
+		return wrong("has no +, so Meta would put the sender's country code before it", plusHint(text))
 	}
 	number, err := phonenumbers.Parse(text, "")
 	switch {
 	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):
-		return wrong("does not begin with the code of a country", countryCode)
+		return wrong("does not start with a country code", countryCode)
 	case errors.Is(err, phonenumbers.ErrTooShortNSN), errors.Is(err, phonenumbers.ErrTooShortAfterIDD):
 		return wrong("is too short for a phone number", "")
 	case errors.Is(err, phonenumbers.ErrNumTooLong):
@@ -114,7 +114,7 @@ func isPhone(text string) bool {
 // characters.
 func shownHint(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Cf, r) }) {
-		return "leave out the characters that do not show, which are written with a backslash here"
+		return "remove the invisible characters, shown here with a backslash"
 	}
 	return example
 }
@@ -123,7 +123,7 @@ func shownHint(text string) string {
 func plusHint(text string) string {
 	digits := onlyDigits(text)
 	if number, err := phonenumbers.Parse("+"+digits, ""); err == nil && phonenumbers.IsValidNumber(number) {
-		return `write "+` + digits + `" if it begins with its country code`
+		return `write "+` + digits + `" if it starts with a country code`
 	}
 	return `write it with + and the country code, in quotes: "+33612345678"`
 }

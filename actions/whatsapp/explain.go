@@ -9,7 +9,7 @@ const uncheckedID = "seen-elsewhere"
 // false if no rule has the id.
 func ExplainRule(id string) (text string, ok bool) {
 	if id == uncheckedID {
-		text = "What Meta demands and a body does not show, and where it is checked:\n"
+		text = "What Meta requires but a body does not show, and where it is checked:\n"
 		for _, a := range uncheckedDemands() {
 			text += "\n- " + a.demand + ": " + a.checked + "."
 		}
@@ -24,7 +24,7 @@ func ExplainRule(id string) (text string, ok bool) {
 			text += "\n\nHint: " + r.hint + "."
 		}
 		if r.warning {
-			text += "\n\nThis is a warning: the message is sent."
+			text += "\n\nThis is a warning: the message is sent anyway."
 		}
 		return text + "\n\nSource: " + r.source + ".", true
 	}

@@ -84,12 +84,12 @@ func webStart(v schema.Value, report reporter) {
 			return
 		}
 	}
-	report(v, "begins with %s, which does not have the right form", mention(fixed[0]))
+	report(v, "starts with %s, which is not http:// or https://", mention(fixed[0]))
 }
 
 const (
 	webPattern = `^[Hh][Tt][Tt][Pp][Ss]?://[^\s]`
-	webHint    = "give an address that begins with https://"
+	webHint    = "give an address that starts with https://"
 )
 
 // withLimits returns a schema with the limits of the rules that are on any of these. Parts

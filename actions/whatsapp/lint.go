@@ -47,10 +47,10 @@ func (s *sender) lintAudience(all []*templates.Definition, at schema.Value) sche
 	case to.err != nil:
 	case are("AUTHENTICATION") && to.userID != "":
 		return schema.Violations{{Path: at.Path(), Rule: "template-user-id", Hint: "give the phone number",
-			Message: mention(text) + " is a business-scoped user ID, and authentication templates only go to phone numbers (Meta: 131062)"}}
+			Message: mention(text) + " is a business-scoped user ID, but authentication templates can be sent only to phone numbers (Meta: 131062)"}}
 	case are("MARKETING") && isAmerican(to.phone):
-		return schema.Violations{{Path: at.Path(), Rule: "template-marketing-us", Warning: true, Hint: "reach the person in another way, or with a utility template",
-			Message: "Meta delivers no marketing templates to numbers of the United States since April 2025 (131049), and " + all[0].Name + " is one"}}
+		return schema.Violations{{Path: at.Path(), Rule: "template-marketing-us", Warning: true, Hint: "reach the person in another way, or use a utility template",
+			Message: "Meta has delivered no marketing templates to United States numbers since April 2025 (131049), and " + all[0].Name + " is one"}}
 	}
 	return nil
 }
@@ -64,16 +64,16 @@ func isAmerican(phone string) bool {
 func lintRules() []rule {
 	const page = "Cloud API, template messages, and the account's own templates"
 	return []rule{
-		{id: "template-files", doc: "The files in templates/ are those that facteur templates pull writes.", hint: "write them anew: facteur templates pull", source: "Facteur"},
-		{id: "template-unknown", doc: "A template message names a template that the account has (132001).", hint: templates.PullHint, source: page},
-		{id: "template-language", doc: "A template message names a language that the template has; en and en_US are different (132001).", hint: templates.PullHint, source: page},
-		{id: "template-status", doc: "Only templates whose status is APPROVED are sent (132001, 132015, 132016).", source: page},
-		{id: "template-user-id", doc: "Authentication templates go to phone numbers, not to business-scoped user IDs (131062).", source: "Business-scoped user IDs"},
-		{id: "template-marketing-us", doc: "Meta delivers no marketing templates to numbers of the United States (131049).", warning: true, source: "Per-user marketing limits"},
-		{id: "template-parameter-count", doc: "A message gives each part of a template as many parameters as it has (132000, 131008).", source: page},
-		{id: "template-parameter-kind", doc: "A message gives each part of a template parameters of the kind that it takes: a header with an image takes an image (132012).", source: page},
-		{id: "template-parameter-unnamed", doc: "Where a template names its parameters, the message names them, with the same names; where it numbers them, it names none.", source: page},
-		{id: "template-button-other", doc: "A button component means a button that the template has, by its place, and says its kind.", source: page},
-		{id: "template-cards-count", doc: "A message fills in as many cards as the carousel of the template has.", source: page},
+		{id: "template-files", doc: "The files in templates/ must be as facteur templates pull writes them.", hint: "write them again with facteur templates pull", source: "Facteur"},
+		{id: "template-unknown", doc: "A template message must name one of the account's templates (132001).", hint: templates.PullHint, source: page},
+		{id: "template-language", doc: "A template message must name one of the template's languages; en and en_US are different (132001).", hint: templates.PullHint, source: page},
+		{id: "template-status", doc: "Only templates whose status is APPROVED can be sent (132001, 132015, 132016).", source: page},
+		{id: "template-user-id", doc: "Authentication templates can be sent only to phone numbers, not to business-scoped user IDs (131062).", source: "Business-scoped user IDs"},
+		{id: "template-marketing-us", doc: "Meta delivers no marketing templates to United States numbers (131049).", warning: true, source: "Per-user marketing limits"},
+		{id: "template-parameter-count", doc: "A message must give each part of a template exactly as many parameters as that part has (132000, 131008).", source: page},
+		{id: "template-parameter-kind", doc: "A message must give each part of a template parameters of the right type: a header with an image takes an image (132012).", source: page},
+		{id: "template-parameter-unnamed", doc: "If a template names its parameters, the message must use the same names; if it numbers them, the message must not name them.", source: page},
+		{id: "template-button-other", doc: "A button component must refer, by index, to a button that the template has, and give its kind.", source: page},
+		{id: "template-cards-count", doc: "A message must fill in exactly as many cards as the template's carousel has.", source: page},
 	}
 }

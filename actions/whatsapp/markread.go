@@ -10,15 +10,15 @@ import (
 
 // MarkReadInput is the input of whatsapp.mark_read.
 type MarkReadInput struct {
-	SenderPhoneID string `json:"sender_phone_id,omitempty" doc:"the phone number ID that the message came to; may be left out when the connection names one"`
-	MessageID     string `json:"message_id" schema:"required,minLength=1,maxLength=128" doc:"the id (wamid) of the message, at most 30 days old; earlier ones become read too"`
-	Typing        bool   `json:"typing,omitempty" doc:"also show that an answer is being written, for 25 seconds at most"`
+	SenderPhoneID string `json:"sender_phone_id,omitempty" doc:"the phone number ID that received the message; optional if the connection has one"`
+	MessageID     string `json:"message_id" schema:"required,minLength=1,maxLength=128" doc:"the id (wamid) of the message, at most 30 days old; earlier messages are marked as read too"`
+	Typing        bool   `json:"typing,omitempty" doc:"also show that a reply is being typed, for up to 25 seconds"`
 }
 
 // MarkReadOutput is the output of whatsapp.mark_read, also when it fails.
 type MarkReadOutput struct {
-	StatusCode int64 `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
-	Success    bool  `json:"success" schema:"required,always" doc:"whether Meta took it"`
+	StatusCode int64 `json:"status_code" schema:"required,always" doc:"HTTP status; 0: no answer"`
+	Success    bool  `json:"success" schema:"required,always" doc:"whether Meta accepted it"`
 	Body       any   `json:"body,omitempty" schema:"plain" doc:"the answer, parsed"`
 }
 
@@ -28,7 +28,7 @@ func MarkRead(o Options) actions.Action {
 	return actions.Define(actions.Spec[Account]{
 		Signature: call.Signature{
 			Name:       "whatsapp.mark_read",
-			Doc:        "Marks a received message as read, and can show that an answer is being written.",
+			Doc:        "Marks a received message as read, and can show that a reply is being typed.",
 			App:        App,
 			Idempotent: func(map[string]any) bool { return true },
 		},

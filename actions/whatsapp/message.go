@@ -84,27 +84,27 @@ type Text struct {
 
 // Media is a file, given by either its id or a link.
 type Media struct {
-	ID   string `json:"id,omitempty" doc:"the id of a file that was uploaded; it lives 30 days"`
+	ID   string `json:"id,omitempty" doc:"the id of an uploaded file, valid for 30 days"`
 	Link string `json:"link,omitempty" doc:"a public address of the file, http or https; Meta keeps it for 10 minutes"`
 }
 
 // An Image is a JPEG or PNG of up to 5 MB.
 type Image struct {
 	Media
-	Caption string `json:"caption,omitempty" doc:"a text below it, up to 1024 characters"`
+	Caption string `json:"caption,omitempty" doc:"text shown below it, up to 1024 characters"`
 }
 
 // A Video is an MP4 or 3GPP of up to 16 MB.
 type Video struct {
 	Media
-	Caption string `json:"caption,omitempty" doc:"a text below it, up to 1024 characters"`
+	Caption string `json:"caption,omitempty" doc:"text shown below it, up to 1024 characters"`
 }
 
 // A Document is any file of up to 100 MB.
 type Document struct {
 	Media
-	Caption  string `json:"caption,omitempty" doc:"a text below it, up to 1024 characters"`
-	Filename string `json:"filename,omitempty" doc:"the name that is shown; its extension decides the icon"`
+	Caption  string `json:"caption,omitempty" doc:"text shown below it, up to 1024 characters"`
+	Filename string `json:"filename,omitempty" doc:"the file name shown; its extension determines the icon"`
 }
 
 // An Audio is a sound of up to 16 MB.
@@ -115,21 +115,21 @@ type Audio struct {
 
 // A Location is a place on a map.
 type Location struct {
-	Latitude  any    `json:"latitude" schema:"required" doc:"degrees north, -90 to 90: a number, or a text that holds one"`
-	Longitude any    `json:"longitude" schema:"required" doc:"degrees east, -180 to 180: a number, or a text that holds one"`
-	Name      string `json:"name,omitempty" doc:"what the place is called"`
+	Latitude  any    `json:"latitude" schema:"required" doc:"degrees north, -90 to 90: a number, or text that contains one"`
+	Longitude any    `json:"longitude" schema:"required" doc:"degrees east, -180 to 180: a number, or text that contains one"`
+	Name      string `json:"name,omitempty" doc:"the name of the place"`
 	Address   string `json:"address,omitempty" doc:"shown only with a name"`
 }
 
 // A Reaction puts an emoji on a message.
 type Reaction struct {
 	MessageID string `json:"message_id" schema:"required" doc:"the id (wamid) of the message, at most 30 days old"`
-	Emoji     string `json:"emoji" schema:"required" doc:"one emoji; \"\" takes the reaction back"`
+	Emoji     string `json:"emoji" schema:"required" doc:"one emoji; \"\" removes the reaction"`
 }
 
 // A Contact is a card.
 type Contact struct {
-	Name      ContactName      `json:"name" schema:"required" doc:"what the contact is called"`
+	Name      ContactName      `json:"name" schema:"required" doc:"the contact's name"`
 	Phones    []ContactPhone   `json:"phones,omitempty" doc:"phone numbers"`
 	Emails    []ContactEmail   `json:"emails,omitempty" doc:"email addresses"`
 	Addresses []ContactAddress `json:"addresses,omitempty" doc:"postal addresses"`
@@ -140,7 +140,7 @@ type Contact struct {
 
 // A ContactName is the name on a card.
 type ContactName struct {
-	FormattedName string `json:"formatted_name" schema:"required" doc:"the whole name"`
+	FormattedName string `json:"formatted_name" schema:"required" doc:"the full name"`
 	FirstName     string `json:"first_name,omitempty"`
 	LastName      string `json:"last_name,omitempty"`
 	MiddleName    string `json:"middle_name,omitempty"`
@@ -152,7 +152,7 @@ type ContactName struct {
 type ContactPhone struct {
 	Phone string `json:"phone,omitempty" doc:"the number as it is shown"`
 	Type  string `json:"type,omitempty" doc:"such as CELL, MAIN, HOME, WORK"`
-	WaID  string `json:"wa_id,omitempty" doc:"digits; gives the card a button to write to the contact"`
+	WaID  string `json:"wa_id,omitempty" doc:"digits; adds a button to the card to write to the contact"`
 }
 
 // A ContactEmail is an email address on a card.

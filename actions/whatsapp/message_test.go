@@ -357,12 +357,12 @@ func TestCommonMistakes(t *testing.T) {
 	to := "+33612345678"
 	for _, tt := range []struct{ in, want, hint any }{
 		{map[string]any{"message_type": "text", "recipient": to, "message": map[string]any{"text": map[string]any{"body": "hi"}}},
-			"message: message takes only what stands in its text", `write message: {"body":"hi"}`},
+			"message: message takes only the content of text", `write message: {"body":"hi"}`},
 		{map[string]any{"message_type": "contacts", "recipient": to, "message": map[string]any{"contacts": []any{schema.Unknown{Type: schema.AnyType}}}},
-			"message: message takes only what stands in its contacts", "leave out the line contacts:"},
+			"message: message takes only the content of contacts", "leave out the line contacts:"},
 		{map[string]any{"message_type": "text", "recipient": to, "message": "hi"}, "message: expected object, got string", `write {body: "hi"}`},
 		{map[string]any{"message_type": "text", "recipient": []any{to}, "message": map[string]any{"body": "hi"}},
-			"recipient: one step sends to one person, this is a list", "put the step into a foreach: {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"},
+			"recipient: a step sends to one person, but this is a list", "put the step into a foreach, as in {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"},
 		{map[string]any{"message_type": "interactive", "recipient": to, "message": map[string]any{"type": "button", "body": "Q", "action": map[string]any{"buttons": []any{
 			map[string]any{"type": "reply", "reply": map[string]any{"id": "a", "title": "A"}}}}}},
 			"message.body: expected object, got string", `write {text: "Q"}`},

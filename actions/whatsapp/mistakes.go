@@ -27,15 +27,15 @@ func commonMistakes() []mistake {
 		{"interactive/voice_call", "action", parametersOf("voice_call", "display_text", "ttl_minutes", "payload")},
 		{"interactive/address_message", "action", parametersOf("address_message", "country", "values", "saved_addresses", "validation_errors")},
 		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
-		{"interactive/catalog_message", "action", unwantedField("catalog_id", "it is the catalog that the account is connected to")},
+		{"interactive/catalog_message", "action", unwantedField("catalog_id", "it is always the catalog connected to the account")},
 		{templateType, "", looseParameters},
 		{templateType, "components[]", callButton},
 		{"text", "", renamed("text", "body")},
 		{"image", "", renamed("url", "link")},
 		{"video", "", renamed("url", "link")},
 		{"document", "", renamed("url", "link")},
-		{"audio", "", allOf(renamed("url", "link"), unwantedField("caption", "an audio file has none: send a text beside it"))},
-		{"sticker", "", allOf(renamed("url", "link"), unwantedField("caption", "a sticker has none: send a text beside it"))},
+		{"audio", "", allOf(renamed("url", "link"), unwantedField("caption", "audio files have none; send the text as a separate message"))},
+		{"sticker", "", allOf(renamed("url", "link"), unwantedField("caption", "stickers have none; send the text as a separate message"))},
 		{"location", "", allOf(renamed("lat", "latitude"), renamed("lng", "longitude"), renamed("lon", "longitude"), renamed("long", "longitude"))},
 	}
 }
@@ -132,7 +132,7 @@ func flatButton(v map[string]any) schema.Violations {
 	if len(pick(v, "id", "title", "text", "label")) == 0 {
 		return nil
 	}
-	return misplaced(nil, "a button has its id and title in a reply", `write {"type":"reply","reply":`+
+	return misplaced(nil, "the id and title of a button belong inside reply", `write {"type":"reply","reply":`+
 		`{"id":`+jsonText(firstOf(v, "id", "payload"))+`,"title":`+jsonText(firstOf(v, "title", "text", "label"))+"}}")
 }
 
@@ -140,7 +140,7 @@ func flatButton(v map[string]any) schema.Violations {
 func bareText(v any) schema.Violations {
 	switch v.(type) {
 	case string, int64, float64:
-		return misplaced(nil, "an object says here what kind of value it is", `write {"type": "text", "text": `+jsonText(fmt.Sprint(v))+"}")
+		return misplaced(nil, "the value must be an object that names its type", `write {"type": "text", "text": `+jsonText(fmt.Sprint(v))+"}")
 	}
 	return nil
 }
@@ -160,13 +160,13 @@ func looseParameters(v map[string]any) schema.Violations {
 			values[i] = map[string]any{"type": "text", "text": fmt.Sprint(value)}
 		}
 	}
-	return misplaced(schema.Path{"parameters"}, "the values stand in the parts of the template", `write "components": [{"type":"body","parameters":`+jsonText(values)+"}]")
+	return misplaced(schema.Path{"parameters"}, "the values belong inside components", `write "components": [{"type":"body","parameters":`+jsonText(values)+"}]")
 }
 
 // callButton detects a component for a phone number button, which takes no parameters.
 func callButton(v map[string]any) schema.Violations {
 	if kind, ok := v["sub_type"].(string); ok && strings.EqualFold(kind, "phone_number") {
-		return misplaced(nil, "a button that calls a number takes no value", "leave the component out: the number stands in the template")
+		return misplaced(nil, "a button that calls a number takes no parameter", "leave the component out: the number is part of the template")
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func looseRows(v map[string]any) schema.Violations {
 	if _, sections := v["sections"]; !ok || sections {
 		return nil
 	}
-	return misplaced(nil, "the rows of a list stand in sections", `write {"button":`+jsonText(firstOf(v, "button"))+`,"sections":[{"rows":`+jsonText(rows)+"}]}")
+	return misplaced(nil, "the rows of a list belong inside sections", `write {"button":`+jsonText(firstOf(v, "button"))+`,"sections":[{"rows":`+jsonText(rows)+"}]}")
 }
 
 // parametersOf detects parameters that stand beside the name of an action.
@@ -187,7 +187,7 @@ func parametersOf(action string, names ...string) func(map[string]any) schema.Vi
 		if _, ok := v["parameters"]; ok || len(loose) == 0 {
 			return nil
 		}
-		return misplaced(nil, "what a "+action+" does stands in its parameters", `write {"name":"`+action+`","parameters":`+jsonText(loose)+"}")
+		return misplaced(nil, "the settings of "+action+" belong inside parameters", `write {"name":"`+action+`","parameters":`+jsonText(loose)+"}")
 	}
 }
 
@@ -200,7 +200,7 @@ func looseAction(v map[string]any) schema.Violations {
 	if rows, ok := v["rows"]; ok {
 		loose["sections"] = []any{map[string]any{"rows": rows}}
 	}
-	return misplaced(nil, "what can be pressed or chosen stands in the action", `write "action": `+jsonText(loose)+" in its place")
+	return misplaced(nil, "buttons, sections, cards and parameters belong inside action", `write "action": `+jsonText(loose)+" instead")
 }
 
 // renamed detects a field under the name that it has elsewhere.
@@ -210,7 +210,7 @@ func renamed(from, to string) func(map[string]any) schema.Violations {
 		if _, there := v[to]; !ok || there {
 			return nil
 		}
-		found := misplaced(schema.Path{from}, "it is called "+to+" here", `write "`+to+`": `+jsonText(inner))
+		found := misplaced(schema.Path{from}, "this field is called "+to+" here", `write "`+to+`": `+jsonText(inner))
 		found[0].MeantField = to
 		return found
 	}
@@ -222,7 +222,7 @@ func unwantedField(name, why string) func(map[string]any) schema.Violations {
 		if _, ok := v[name]; !ok {
 			return nil
 		}
-		return misplaced(schema.Path{name}, "there is no "+name+" here", "leave it out: "+why)
+		return misplaced(schema.Path{name}, "there is no field "+name+" here", "leave it out: "+why)
 	}
 }
 
@@ -251,21 +251,21 @@ func bodyMistakes(v any) (found schema.Violations) {
 		case "hsm":
 			add(name, "hsm belongs to the On-Premises API", hsmHint(body))
 		case "ttl":
-			add(name, "ttl belongs to the On-Premises API", "leave it out: a template has message_send_ttl_seconds, set where it is made")
+			add(name, "ttl belongs to the On-Premises API", "leave it out: a template has message_send_ttl_seconds, set when it is created")
 		case "preview_url":
-			add(name, "preview_url belongs into text", `write "text":{"body":`+jsonText(cmp.Or(text["body"], any("…")))+`,"preview_url":`+jsonText(inner)+"}")
+			add(name, "preview_url belongs inside text", `write "text":{"body":`+jsonText(cmp.Or(text["body"], any("…")))+`,"preview_url":`+jsonText(inner)+"}")
 		case "access_token", "token":
-			add(name, "a token is no part of a body", "leave it out, and send the header Authorization: Bearer …")
+			add(name, "a token does not belong in a body", "leave it out, and send the header Authorization: Bearer …")
 		case "message", "body":
 			if _, is := inner.(string); is && len(text) == 0 && typeOf(body) == "text" {
-				add(name, "the words of a text stand in its object", `write "text":{"body":`+jsonText(inner)+"}")
+				add(name, "the body of a text message belongs inside the object text", `write "text":{"body":`+jsonText(inner)+"}")
 			}
 		}
 	}
 	if _, there := body[interactiveType]; !there && typeOf(body) == interactiveType {
 		loose := pick(body, "header", "body", "footer", "action")
 		for name := range loose {
-			add(name, "it belongs into interactive", `write "interactive":{"type":"…", …} with `+name+" in it")
+			add(name, "it belongs inside interactive", `write "interactive":{"type":"…", …} with `+name+" in it")
 		}
 	}
 	return found
@@ -293,14 +293,14 @@ func typingWithoutRead(body map[string]any) (schema.Violations, bool) {
 	if _, read := body["status"]; !typing || read || typed && slices.Contains(strings.Fields(messageTypes), kind) {
 		return nil, false
 	}
-	return misplaced(schema.Path{"typing_indicator"}, "it goes with the mark that a message was read, and is shown to whom that is from",
+	return misplaced(schema.Path{"typing_indicator"}, "it can be sent only together with marking a message as read, and is shown to that message's sender",
 		`write {"messaging_product":"whatsapp","status":"read","message_id":`+jsonText(cmp.Or(body["message_id"], any("wamid.…")))+`,"typing_indicator":{"type":"text"}}`), true
 }
 
 // recipientList detects a list where one recipient belongs.
 func recipientList(v any) schema.Violations {
 	if _, list := v.([]any); list {
-		return misplaced(nil, "a message goes to one person", "send one request for each")
+		return misplaced(nil, "a message can be sent to only one person", "send a separate request for each person")
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func Normalize(body map[string]any) (map[string]any, schema.Violations) {
 			}
 			if v, err := actions.DecodeJSON([]byte(text)); err == nil {
 				found = append(found, schema.Violation{Path: w.Path, Rule: "json-text", Warning: true,
-					Message: "is a text that holds JSON, which Meta reads", Hint: "leave out the quotes around it"})
+					Message: "is text that contains JSON, which Meta accepts", Hint: "leave out the quotes around it"})
 				plain, _ = replaceAt(plain, w.Path, withoutNulls(v, w.Path, &found)).(map[string]any)
 			}
 		}
@@ -86,7 +86,7 @@ func withoutNulls(v any, path schema.Path, found *schema.Violations) any {
 			at := append(slices.Clip(path), name)
 			if inner == nil {
 				*found = append(*found, schema.Violation{Path: at, Rule: "null-field", Warning: true,
-					Message: "is null, which Meta takes as not given", Hint: "leave it out"})
+					Message: "is null, which Meta treats as absent", Hint: "leave it out"})
 				continue
 			}
 			out[name] = withoutNulls(inner, at, found)

@@ -25,7 +25,7 @@ type Claim struct {
 type UnsettledError struct{ Call string }
 
 func (e *UnsettledError) Error() string {
-	return fmt.Sprintf("what became of an earlier send with the same key is not known yet (call %s)", e.Call)
+	return fmt.Sprintf("the outcome of an earlier send with the same key is not known yet (call %s)", e.Call)
 }
 
 // An Answer is the known outcome of a send: accepted, or surely not accepted.
@@ -58,7 +58,7 @@ func (s *sender) claimOnce(ctx context.Context, from string, to contact, o *Once
 	case errors.As(err, &unsettled):
 		return "", actions.Retry(&call.Error{Code: "once_unsettled", Class: "unknown", Message: "nothing was sent: " + err.Error()})
 	case err != nil:
-		return "", actions.Retry(&call.Error{Code: "ledger", Class: "surroundings", Message: "whether this was sent before is not known: " + err.Error()})
+		return "", actions.Retry(&call.Error{Code: "ledger", Class: "surroundings", Message: "it is not known whether this was sent before: " + err.Error()})
 	case repeats != "":
 		return repeats, nil
 	}
@@ -76,7 +76,7 @@ func (s *sender) claimOnce(ctx context.Context, from string, to contact, o *Once
 // claimsKey tells whether a send claims a key, and therefore records its beginning itself.
 func claimsKey(in map[string]any) bool { return in["once"] != nil }
 
-const noLedger = "`once` needs a ledger of what was sent before, and there is none here: leave `once` out"
+const noLedger = "`once` needs a ledger of earlier sends, and there is none here: leave `once` out"
 
 // reportAnswer calls OnAnswer, unless the outcome is unknown. The answer must be recorded even
 // if the call was cancelled meanwhile.

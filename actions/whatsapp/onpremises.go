@@ -7,7 +7,7 @@ import (
 	"facteur/flow/schema"
 )
 
-const migrateHint = "On-Premises ended on 2025-10-23; translate the body: facteur message migrate FILE"
+const migrateHint = "the On-Premises API ended on 2025-10-23; convert the body with facteur message migrate FILE"
 
 // onPremisesBody detects a body of the On-Premises API, and reports the field that shows it.
 func onPremisesBody(body map[string]any) (schema.Violation, bool) {
@@ -17,7 +17,7 @@ func onPremisesBody(body map[string]any) (schema.Violation, bool) {
 	v := schema.Violation{Rule: "on-premises", Hint: migrateHint}
 	is := func(path schema.Path) (schema.Violation, bool) {
 		v.Path, v.OnKey = path, true
-		v.Message = "this is a body of the On-Premises API, which has no messaging_product and has " + path.String()
+		v.Message = "this is a body for the On-Premises API: it has no messaging_product but has " + path.String()
 		return v, true
 	}
 	for _, name := range [...]string{"preview_url", "hsm", "ttl"} {
@@ -40,13 +40,13 @@ func onPremisesBody(body map[string]any) (schema.Violation, bool) {
 
 // onPremisesFields are the fields that only the On-Premises API has, and their replacements.
 var onPremisesFields = [...]struct{ name, of, hint string }{
-	{"preview_url", "", "write it into the message: {body: …, preview_url: true}"},
-	{"hsm", "", "write message_type: template, and name, language and components into the message"},
-	{"namespace", "", "leave it out: the account knows its templates"},
-	{"element_name", "hsm of ", "write name and components; facteur message migrate does it for a whole body"},
-	{"localizable_params", "hsm of ", "write name and components; facteur message migrate does it for a whole body"},
+	{"preview_url", "", "put it into the message: {body: …, preview_url: true}"},
+	{"hsm", "", "write message_type: template, and put name, language and components into the message"},
+	{"namespace", "", "leave it out: templates of the Cloud API have no namespace"},
+	{"element_name", "hsm of ", "write name and components; facteur message migrate converts a whole body"},
+	{"localizable_params", "hsm of ", "write name and components; facteur message migrate converts a whole body"},
 	{"provider", "", "leave it out: give a link that needs no login, or upload the file and give its id"},
-	{"ttl", "", "leave it out: a template has message_send_ttl_seconds, set where it is made"},
+	{"ttl", "", "leave it out: a template has message_send_ttl_seconds, set when it is created"},
 }
 
 // detectOnPremisesFields returns a detector for a message of that type.
@@ -79,7 +79,7 @@ func inputMistakes(v any) (found schema.Violations) {
 		for _, name := range [...]string{"type", "messaging_product", "recipient_type"} {
 			if _, ok := object[name]; ok {
 				return schema.Violations{{Rule: "message-whole-body", Message: "this is the body of a request",
-					Hint: "a step has recipient, message_type and message: facteur import makes one of a body"}}
+					Hint: "a step has recipient, message_type and message; facteur import turns a body into a step"}}
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func inputMistakes(v any) (found schema.Violations) {
 	for _, f := range onPremisesFields {
 		if _, ok := object[f.name]; ok && f.of == "" {
 			found = append(found, schema.Violation{Path: schema.Path{f.name}, Rule: "on-premises", OnKey: true,
-				Message: f.name + " stands here in the On-Premises API only", Hint: f.hint + "; facteur message migrate translates a whole body"})
+				Message: f.name + " belongs here only in the On-Premises API", Hint: f.hint + "; facteur message migrate converts a whole body"})
 		}
 	}
 	return found
@@ -97,7 +97,7 @@ func inputMistakes(v any) (found schema.Violations) {
 func hsmType(v any) schema.Violations {
 	if text, ok := v.(string); ok && strings.EqualFold(text, "hsm") {
 		return schema.Violations{{Rule: "on-premises", Message: "hsm is a message type of the On-Premises API",
-			Hint: "write template; facteur message migrate translates a whole body"}}
+			Hint: "write template; facteur message migrate converts a whole body"}}
 	}
 	return nil
 }

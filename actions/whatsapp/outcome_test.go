@@ -353,7 +353,7 @@ func TestOnceUnsettled(t *testing.T) {
 	assert.Equal(t, call.Failed, o.Status)
 	assert.True(t, o.Retryable, "later it is known")
 	assert.Equal(t, "once_unsettled", o.Error.Code)
-	assert.Contains(t, o.Error.Message, "nothing was sent: what became of an earlier send with the same key is not known yet (call f1.other.1)")
+	assert.Contains(t, o.Error.Message, "nothing was sent: the outcome of an earlier send with the same key is not known yet (call f1.other.1)")
 	assert.Empty(t, m.received())
 }
 
@@ -459,12 +459,12 @@ func TestSenderAndRecipient(t *testing.T) {
 		{"0612345678", "has no +"},
 		{"+331", "too short"},
 		{"+3361234567890123", "too long"},
-		{"+999123456789", "does not begin with the code of a country"},
-		{"+033612345678", "does not begin with the code of a country"},
-		{"+0012025550123", "does not begin with the code of a country"},
+		{"+999123456789", "does not start with a country code"},
+		{"+033612345678", "does not start with a country code"},
+		{"+0012025550123", "does not start with a country code"},
 		{"0033612345678", "write + instead: +33612345678"},
 		{"us.1349", "not a phone number"},
-		{"\u202a+33612345678\u202c", "leave out the characters that do not show"},
+		{"\u202a+33612345678\u202c", "remove the invisible characters"},
 		{"+", "not a phone number"},
 	} {
 		o := set.Do(context.Background(), send(text(map[string]any{"recipient": tt.recipient})))

@@ -33,7 +33,7 @@ func appendPlaceholders(found schema.Violations, v any, path schema.Path, warnin
 		}
 		if name := placeholder.FindStringSubmatch(v); name != nil {
 			found = append(found, schema.Violation{Path: slices.Clone(path), Rule: "message-placeholder", Warning: warning,
-				Message: name[0] + " is sent as it stands", Hint: "for a value write " + brief(strings.Replace(v, name[0], expression(name[1]), 1))})
+				Message: name[0] + " is sent literally", Hint: "to insert a value, write " + brief(strings.Replace(v, name[0], expression(name[1]), 1))})
 		}
 	case []any:
 		for i, inner := range v {

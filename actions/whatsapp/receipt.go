@@ -3,10 +3,10 @@ package whatsapp
 // receiptData is the content of a status webhook, as Data of a call.Receipt. A real one
 // always has the message's id; flow tests may leave it out.
 type receiptData struct {
-	MessageID string        `json:"message_id,omitempty" doc:"The message that it is about." schema:"default=wamid.FROM-RECEIPT"`
+	MessageID string        `json:"message_id,omitempty" doc:"The message that this receipt is about." schema:"default=wamid.FROM-RECEIPT"`
 	WaID      string        `json:"wa_id,omitempty" doc:"The recipient as WhatsApp knows them."`
 	UserID    string        `json:"user_id,omitempty" doc:"Their user ID, where Meta says it."`
-	Error     *receiptError `json:"error,omitempty" doc:"Of failed: why."`
+	Error     *receiptError `json:"error,omitempty" doc:"For failed: why."`
 }
 
 type receiptError struct {

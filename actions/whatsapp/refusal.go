@@ -28,9 +28,9 @@ func (r *response) failure(c call.Call, hasLink bool) *actions.Failure {
 		if s < 400 {
 			f.Err.Code = "bad_answer"
 		}
-		return report("answer", "the answer (status %d) is not one of the WhatsApp API, so whether the message was accepted is not known", s)
+		return report("answer", "the answer (status %d) is not from the WhatsApp API, so it is not known whether the message was accepted", s)
 	case s < 400:
-		return report(string(graph.Permanent), "the API's address redirects (status %d): check base_url of the connection", s)
+		return report(string(graph.Permanent), "the API's address redirects (status %d): check the connection's base_url", s)
 	case s == http.StatusUnauthorized:
 		f.Auth = true
 		return report(string(graph.Auth), "the token was refused (status %d)", s)
@@ -38,7 +38,7 @@ func (r *response) failure(c call.Call, hasLink bool) *actions.Failure {
 		f.Retryable, f.After, f.Throttled = true, graph.RetryAfter(r.Header), throttled(graph.ThrottleApp, c.Connection, c.Input)
 		return report(string(graph.ThrottleApp), "too many requests (status %d)", s)
 	}
-	return report(string(graph.Permanent), "refused with status %d by something that is not the WhatsApp API: check base_url of the connection, and proxies", r.Status)
+	return report(string(graph.Permanent), "something other than the WhatsApp API refused the request with status %d: check the connection's base_url, and any proxy", r.Status)
 }
 
 // isFromMeta tells whether the error comes from the API itself, rather than from a gateway
@@ -71,7 +71,7 @@ func (r *response) refusal(c call.Call, hasLink bool) *actions.Failure {
 	if !v.Known && !r.err.Transient && r.Status >= 500 {
 		// It is not known whether Meta failed before or after it accepted the message.
 		f.Status, f.Retryable = call.Unknown, false
-		f.Err.Message = fmt.Sprintf("Meta failed in a way that is not documented (%d), so whether the message was accepted is not known", r.err.Code)
+		f.Err.Message = fmt.Sprintf("Meta answered with an undocumented error (%d), so it is not known whether the message was accepted", r.err.Code)
 	}
 	if full := graph.UsedUp(r.Header); full != "" {
 		f.Err.Details["usage"] = full

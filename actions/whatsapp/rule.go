@@ -152,12 +152,12 @@ func (s *sender) checkRecipient(found schema.Violations, v any) schema.Violation
 	if a.err != nil {
 		out.Message, out.Hint = a.err.message, a.err.hint
 		if name := placeholder.FindStringSubmatch(text); name != nil {
-			out.Hint = "for a value write " + brief(strings.Replace(text, name[0], expression(name[1]), 1))
+			out.Hint = "to insert a value, write " + brief(strings.Replace(text, name[0], expression(name[1]), 1))
 		}
 	} else {
 		out.Rule, out.Warning = "recipient-doubtful", true
-		out.Message = mention(text) + " lies in no range of phone numbers that is known to be in use"
-		out.Hint = "check the number; it is sent as it is"
+		out.Message = mention(text) + " is not in a range of phone numbers known to be in use"
+		out.Hint = "check the number; it is sent unchanged"
 	}
 	return append(found, out)
 }

@@ -12,40 +12,40 @@ func buttonRules() []rule {
 	return []rule{
 		{id: "buttons-count",
 			doc: "A message has 1 to 3 buttons; a list has room for ten rows.",
-			on:  on, at: "action.buttons", limit: items(1, 3), hint: "give 1 to 3; for more choices write an interactive message of type list", source: page},
+			on:  on, at: "action.buttons", limit: items(1, 3), hint: "give 1 to 3; for more choices, send an interactive message of type list", source: page},
 		{id: "button-type",
-			doc: "The buttons of a message are of type reply, in Direct Send also of type cta_url.",
+			doc: "The buttons of a message have the type reply or, in Direct Send, cta_url.",
 			on:  on, at: "action.buttons[].type", limit: oneOf("reply", "cta_url"), hint: "write type: reply", source: oldReference},
 		{id: "button-field",
-			doc: "A button has the object that its type names.",
+			doc: "A button needs the object named by its type.",
 			on:  on, at: "action.buttons[]", check: fieldOfType("reply cta_url"), source: page},
 		{id: "button-url",
-			doc: "Only in Direct Send may a button among others open an address. Elsewhere a message of type cta_url has one such button.",
+			doc: "Only Direct Send allows a button that opens an address among other buttons. Otherwise send a message of type cta_url, which has one such button.",
 			on:  on, at: "action.buttons[].type", check: onlyReplies, hint: "send a message of type cta_url", source: directPage},
 		{id: "cta-display-text",
-			doc: "The button that opens an address says 1 to 20 characters.",
+			doc: "The text of a button that opens an address has 1 to 20 characters.",
 			on:  on, at: "action.buttons[].cta_url.display_text", limit: length(1, 20), source: directPage},
 		webAddress(rule{id: "cta-url",
-			doc: "The address of a button begins with http:// or https://.",
+			doc: "The address of a button starts with http:// or https://.",
 			on:  on, at: "action.buttons[].cta_url.url", source: directPage}),
 		{id: "button-id",
 			doc: "The id of a button has 1 to 256 characters.",
 			on:  on, at: "action.buttons[].reply.id", limit: length(1, 256), source: page},
 		{id: "button-title",
-			doc: "A button says 1 to 20 characters.",
+			doc: "The title of a button has 1 to 20 characters.",
 			on:  on, at: "action.buttons[].reply.title", limit: length(1, 20), source: page},
 		{id: "button-id-unique",
-			doc: "Each button of a message has an id of its own, which comes back when it is pressed.",
+			doc: "Each button of a message needs a different id, which is returned when the button is pressed.",
 			on:  on, at: "action.buttons", check: unique("reply", "id"), source: oldReference},
 		{id: "button-title-unique",
-			doc: "Each button of a message has a title of its own.",
+			doc: "Each button of a message needs a different title.",
 			on:  on, at: "action.buttons", check: unique("reply", "title"), source: oldReference},
 	}
 }
 
 func onlyReplies(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text == "cta_url" {
-		report(v, "only Direct Send takes a button of type cta_url among others")
+		report(v, "only Direct Send allows a button of type cta_url among other buttons")
 	}
 }
 
@@ -55,39 +55,39 @@ func listRules() []rule {
 	return []rule{
 		{id: "list-body-long",
 			doc: "Meta's pages allow 4096 characters in the body of a list, its OpenAPI description 1024.",
-			on:  list, at: "body.text", check: atMost(1024), warning: true, hint: "older versions of the API take 1024", source: openAPISource},
+			on:  list, at: "body.text", check: atMost(1024), warning: true, hint: "older versions of the API allow only 1024", source: openAPISource},
 		{id: "list-button",
-			doc: "The button that opens a list says 1 to 20 characters.",
+			doc: "The text of the button that opens a list has 1 to 20 characters.",
 			on:  list, at: "action.button", limit: length(1, 20), source: page},
 		{id: "list-sections",
 			doc: "A list has 1 to 10 sections.",
 			on:  list, at: "action.sections", limit: items(1, 10), source: page},
 		{id: "list-section-rows",
-			doc: "Each section of a list has a row at least.",
+			doc: "Each section of a list needs at least one row.",
 			on:  list, at: "action.sections[].rows", limit: items(1, 0), source: page},
 		{id: "list-rows-total",
-			doc: "A list has ten rows at most, all sections together.",
+			doc: "A list has at most ten rows across all its sections.",
 			on:  list, at: "action.sections", check: maxTotal(10, "rows", "rows"), source: page},
 		{id: "section-title",
-			doc: "The title of a section has 24 characters at most.",
+			doc: "The title of a section has at most 24 characters.",
 			on:  list + " " + kinds("product_list"), at: "action.sections[].title", limit: length(0, 24), source: page},
 		{id: "section-title-empty",
-			doc: "The title of the only section is left out, or says something. Meta reads an empty text as none.",
+			doc: "Leave out the title of a single section, or give it text. Meta treats empty text as none.",
 			on:  list + " " + kinds("product_list"), at: "action.sections", check: onlySectionTitle, warning: true, hint: "leave title out", source: page},
 		{id: "section-title-required",
-			doc: "With more than one section, each needs a title. Meta's page demands it always, its reference only then.",
+			doc: "With more than one section, each needs a title. Meta's page always requires one, its reference only in this case.",
 			on:  list + " " + kinds("product_list"), at: "action.sections", check: titledSections, hint: "give every section a title", source: oldReference},
 		{id: "list-row-id",
 			doc: "The id of a row has 1 to 200 characters.",
 			on:  list, at: "action.sections[].rows[].id", limit: length(1, 200), source: page},
 		{id: "list-row-id-unique",
-			doc: "Each row of a list has an id of its own, which comes back when it is chosen.",
+			doc: "Each row of a list needs a different id, which is returned when the row is chosen.",
 			on:  list, at: "action.sections", check: uniqueRows, source: page},
 		{id: "list-row-title",
 			doc: "The title of a row has 1 to 24 characters.",
 			on:  list, at: "action.sections[].rows[].title", limit: length(1, 24), source: page},
 		{id: "list-row-description",
-			doc: "The description of a row has 72 characters at most.",
+			doc: "The description of a row has at most 72 characters.",
 			on:  list, at: "action.sections[].rows[].description", limit: length(0, 72), source: page},
 	}
 }
@@ -98,7 +98,7 @@ func uniqueRows(v schema.Value, report reporter) {
 		for _, row := range section.Get("rows").Items() {
 			id, ok := row.Get("id").Text()
 			if ok && seen[id] {
-				report(row.Get("id"), "%s is the id of another row already", mention(id))
+				report(row.Get("id"), "%s is already the id of another row", mention(id))
 			}
 			seen[id] = true
 		}
@@ -133,74 +133,74 @@ func flowRules() []rule {
 	on, at := kinds("flow"), "action.parameters"
 	return []rule{
 		{id: "flow-message-version",
-			doc: `flow_message_version is the text "3".`,
+			doc: `flow_message_version must be the text "3".`,
 			on:  on, at: at + ".flow_message_version", limit: oneOf("3"), hint: `write "3"`, source: page},
 		{id: "flow-one-of",
-			doc: "A WhatsApp Flow is named by flow_id or by flow_name, and not by both.",
+			doc: "Name a WhatsApp Flow by flow_id or by flow_name, but not by both.",
 			on:  on, at: at, check: exactlyOne("flow_id", "flow_name"), source: page},
 		{id: "flow-id",
-			doc: "The ID or the name of a Flow is not empty.",
+			doc: "The ID or name of a Flow must not be empty.",
 			on:  on, at: at + ".flow_id " + at + ".flow_name", limit: length(1, 0), source: page},
 		{id: "flow-cta",
-			doc: "The button of a Flow says 1 to 30 characters.",
+			doc: "The text of a Flow's button has 1 to 30 characters.",
 			on:  on, at: at + ".flow_cta", limit: length(1, 30), source: page},
 		{id: "flow-cta-length",
-			doc: "Meta advises 30 characters at most for the button of a Flow; an older reference allows 20.",
+			doc: "Meta advises at most 30 characters for a Flow's button; an older reference allows 20.",
 			on:  on, at: at + ".flow_cta", check: atMost(20), warning: true, hint: "some versions of the API refuse more than 20", source: oldReference},
 		{id: "flow-cta-emoji",
-			doc: "The button of a Flow shows no emoji.",
-			on:  on, at: at + ".flow_cta", check: noEmoji, warning: true, hint: "leave the emoji out", source: oldReference},
+			doc: "The text of a Flow's button must not contain an emoji.",
+			on:  on, at: at + ".flow_cta", check: noEmoji, warning: true, hint: "remove the emoji", source: oldReference},
 		{id: "flow-mode",
-			doc: "A Flow is sent as draft or published.",
+			doc: "The mode of a Flow is draft or published.",
 			on:  on, at: at + ".mode", limit: oneOf("draft", "published"), source: page},
 		{id: "flow-action",
-			doc: "A Flow begins with a screen that you name (navigate) or that your endpoint chooses (data_exchange).",
+			doc: "A Flow starts with a screen that you name (navigate) or that your endpoint chooses (data_exchange).",
 			on:  on, at: at + ".flow_action", limit: oneOf("navigate", "data_exchange"), source: page},
 		{id: "flow-payload",
-			doc: "flow_action_payload says where a Flow begins, which only navigate needs; with data_exchange your endpoint decides.",
+			doc: "flow_action_payload says where a Flow starts. Only navigate needs it; with data_exchange your endpoint decides.",
 			on:  on, at: at, check: payloadNavigates, hint: "leave flow_action_payload out", source: page},
 		{id: "flow-payload-missing",
-			doc: "An older reference demands flow_action_payload with navigate; the current page begins with the first screen.",
+			doc: "An older reference requires flow_action_payload with navigate; according to the current page, the Flow starts with its first screen if it is missing.",
 			on:  on, at: at, check: navigateHasPayload, warning: true, hint: "add flow_action_payload: {screen: …}", source: oldReference},
 		{id: "flow-screen",
-			doc: "The name of a screen is not empty.",
+			doc: "The name of a screen must not be empty.",
 			on:  on, at: at + ".flow_action_payload.screen", limit: length(1, 0), source: page},
 		{id: "flow-data",
-			doc: "The data of the first screen are an object that is not empty.",
-			on:  on, at: at + ".flow_action_payload.data", check: notEmptyData, hint: "leave data out where there are none", source: page},
+			doc: "The data of the first screen must be an object that is not empty.",
+			on:  on, at: at + ".flow_action_payload.data", check: notEmptyData, hint: "leave data out if there is none", source: page},
 		{id: "flow-data-text",
-			doc: "The data of the first screen are an object; one of Meta's examples has them as a text with JSON.",
-			on:  on, at: at + ".flow_action_payload.data", check: dataAsText, warning: true, hint: "write them as an object", source: page},
+			doc: "The data of the first screen should be an object; one of Meta's examples has JSON text instead.",
+			on:  on, at: at + ".flow_action_payload.data", check: dataAsText, warning: true, hint: "write data as an object", source: page},
 		{id: "flow-token-missing",
-			doc: `An older reference demands flow_token; the current page takes "unused" for it.`,
-			on:  on, at: at, check: required("flow_token", "has no flow_token, which some versions of the API demand"), warning: true, hint: "add flow_token: it comes back with the answer and tells whose it is", source: oldReference},
+			doc: `An older reference requires flow_token; according to the current page it defaults to "unused".`,
+			on:  on, at: at, check: required("flow_token", "has no flow_token, which some versions of the API require"), warning: true, hint: "add flow_token: it is returned with the answer and tells you whose answer it is", source: oldReference},
 	}
 }
 
 func payloadNavigates(v schema.Value, report reporter) {
 	if action, ok := v.Get("flow_action").Text(); ok && action != "navigate" && v.Get("flow_action_payload").Present() {
-		report(v.Get("flow_action_payload"), "only goes with flow_action navigate")
+		report(v.Get("flow_action_payload"), "is allowed only with flow_action navigate")
 	}
 }
 
 func navigateHasPayload(v schema.Value, report reporter) {
 	if action, ok := v.Get("flow_action").Text(); ok && action == "navigate" && !has(v, "flow_action_payload") {
-		report(v, "navigates, and has no flow_action_payload that says where to, which some versions of the API demand")
+		report(v, "navigates but has no flow_action_payload to say where, which some versions of the API require")
 	}
 }
 
 func notEmptyData(v schema.Value, report reporter) {
 	object, ok := v.Object()
 	if text, isText := v.Text(); ok && len(object) == 0 || isText && strings.TrimSpace(text) == "" {
-		report(v, "are empty")
+		report(v, "is empty")
 	} else if !ok && !isText && !v.IsUnknown() {
-		report(v, "are no object")
+		report(v, "must be an object")
 	}
 }
 
 func dataAsText(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && strings.TrimSpace(text) != "" {
-		report(v, "are a text, where an object belongs")
+		report(v, "should be an object, but is text")
 	}
 }
 
@@ -208,6 +208,6 @@ func noEmoji(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && strings.ContainsFunc(text, func(r rune) bool {
 		return r >= 0x1F000 && r <= 0x1FAFF || r >= 0x2600 && r <= 0x27BF || r == 0xFE0F || r == 0x20E3
 	}) {
-		report(v, "has an emoji")
+		report(v, "contains an emoji")
 	}
 }

@@ -18,10 +18,10 @@ const (
 func textRules() []rule {
 	return []rule{
 		{id: "text-body",
-			doc: "A text has 1 to 4096 characters.",
+			doc: "A text message has 1 to 4096 characters.",
 			on:  "text", at: "body", limit: length(1, 4096), source: textPage},
 		{id: "text-body-blank",
-			doc: "Meta refuses a text of white space only.",
+			doc: "Meta refuses a text that contains only white space.",
 			on:  "text", at: "body", check: notBlank, source: textPage},
 	}
 }
@@ -29,50 +29,50 @@ func textRules() []rule {
 func mediaRules() []rule {
 	return []rule{
 		{id: "media-one-of",
-			doc: "A file is given by the id of an upload or by a link, and not by both.",
+			doc: "Give a file by the id of an uploaded file or by a link, but not by both.",
 			on:  fileTypes, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: mediaPage},
 		{id: "media-id",
-			doc: "The id of an upload is not empty.",
+			doc: "The id of an uploaded file must not be empty.",
 			on:  fileTypes, at: "id", limit: length(1, 0), source: mediaPage},
 		webAddress(rule{id: "media-link",
-			doc: "A link is an address that begins with http:// or https://.",
+			doc: "A link is an address that starts with http:// or https://.",
 			on:  fileTypes, at: "link", source: mediaPage}),
 		{id: "media-caption",
-			doc: "The caption of an image, a video or a document has 1024 characters at most.",
-			on:  "image video document", at: "caption", limit: length(0, 1024), hint: "send the rest as a text", source: mediaPage},
+			doc: "The caption of an image, a video or a document has at most 1024 characters.",
+			on:  "image video document", at: "caption", limit: length(0, 1024), hint: "send the rest as a text message", source: mediaPage},
 		{id: "document-filename",
-			doc: "The file name of a document is not empty; its extension decides the icon.",
+			doc: "The file name of a document must not be empty; its extension determines the icon.",
 			on:  "document", at: "filename", limit: length(1, 0), source: mediaPage},
 		extensionRule("audio"), extensionRule("image"), extensionRule("sticker"), extensionRule("video"),
 		{id: "audio-voice",
-			doc: "A voice note is an OGG file with the OPUS codec.",
+			doc: "A voice note must be an OGG file with the OPUS codec.",
 			on:  "audio", check: voiceIsOgg, warning: true, hint: "leave voice out, or convert the file", source: "Cloud API, audio messages"},
 		{id: "location-latitude",
-			doc: "Degrees north lie between -90 and 90. Numbers, and texts that hold one, are taken.",
+			doc: "The latitude must be between -90 and 90 degrees: a number, or text that contains one.",
 			on:  "location", at: "latitude", check: degrees(-90, 90), hint: "write degrees such as 48.8566", source: messagesPage},
 		{id: "location-longitude",
-			doc: "Degrees east lie between -180 and 180. Numbers, and texts that hold one, are taken.",
+			doc: "The longitude must be between -180 and 180 degrees: a number, or text that contains one.",
 			on:  "location", at: "longitude", check: degrees(-180, 180), hint: "write degrees such as 2.3522", source: messagesPage},
 		{id: "location-name",
-			doc: "An older reference demands the name and the address of a location; the current page does not.",
+			doc: "An older reference requires the name and address of a location; the current page does not.",
 			on:  "location", check: locationNamed, warning: true, hint: "add name and address", source: oldReference},
 		{id: "location-address",
 			doc: "WhatsApp shows the address of a location only below its name.",
 			on:  "location", check: addressNeedsName, warning: true, hint: "add a name", source: "Cloud API, location messages"},
 		{id: "reaction-message-id",
-			doc: "A reaction names its message by the id (wamid), of 128 characters at most.",
+			doc: "A reaction names its message by the id (wamid), which has at most 128 characters.",
 			on:  reactionType, at: "message_id", limit: length(1, 128), source: "Cloud API, reaction messages"},
 		{id: "reaction-emoji",
-			doc: "A reaction is exactly one emoji. An empty text takes an earlier reaction back.",
-			on:  reactionType, at: "emoji", check: oneEmoji, hint: `write one emoji, or "" to take the reaction back`, source: oldReference},
+			doc: "A reaction is exactly one emoji. Empty text removes an earlier reaction.",
+			on:  reactionType, at: "emoji", check: oneEmoji, hint: `write one emoji, or "" to remove the reaction`, source: oldReference},
 	}
 }
 
 // extensionRule returns the same rule for each type of file. Documents may be anything.
 func extensionRule(kind string) rule {
 	return rule{id: "media-extension",
-		doc: "Meta refuses a file whose kind does not fit the type of the message (131053); here the end of the link tells another kind.",
-		on:  kind, check: rightKind(kind), warning: true, hint: "send it as another type, or convert it", source: mediaPage}
+		doc: "Meta refuses a file whose content type does not match the message type (131053); the extension in this link belongs to another type.",
+		on:  kind, check: rightKind(kind), warning: true, hint: "change the message type, or convert the file", source: mediaPage}
 }
 
 func contactRules() []rule {
@@ -82,14 +82,14 @@ func contactRules() []rule {
 			doc: "A message has 1 to 257 contacts. Meta's OpenAPI description says 5.",
 			on:  contacts, limit: items(1, 257), source: page},
 		{id: "contact-formatted-name",
-			doc: "Each contact has a formatted_name.",
+			doc: "Each contact needs a formatted_name.",
 			on:  contacts, at: "[].name.formatted_name", limit: length(1, 0), source: page},
 		{id: "contact-name-alone",
-			doc: "An older reference demands one more part of the name beside formatted_name; the current one does not.",
+			doc: "An older reference requires another part of the name besides formatted_name; the current one does not.",
 			on:  contacts, at: "[].name", check: nameHasPart, warning: true, hint: "add first_name or last_name", source: oldReference},
 		{id: "contact-birthday",
-			doc: "A birthday is a day of the calendar, written YYYY-MM-DD.",
-			on:  contacts, at: "[].birthday", check: realDate, hint: "write a day such as 1990-12-31", source: page},
+			doc: "A birthday must be a date in the calendar, written YYYY-MM-DD.",
+			on:  contacts, at: "[].birthday", check: realDate, hint: "write a date such as 1990-12-31", source: page},
 		{id: "contact-country-code",
 			doc: "The country code of an address has two letters (ISO 3166).",
 			on:  contacts, at: "[].addresses[].country_code", limit: pattern(`^[A-Za-z]{2}$`), hint: "write two letters, such as FR", source: oldReference},
@@ -129,7 +129,7 @@ func rightKind(kind string) func(schema.Value, reporter) {
 		link, ok := textOf(v, "link")
 		found := kindOfExtension(link)
 		if ok && found != "" && found != kind && (kind != "audio" || found != "video") { // an MP4 may be either
-			report(v.Get("link"), "ends like %s, and is sent as %s", article(found), article(kind))
+			report(v.Get("link"), "has the extension of %s, but is sent as %s", article(found), article(kind))
 		}
 	}
 }
@@ -144,15 +144,15 @@ func article(noun string) string {
 func voiceIsOgg(v schema.Value, report reporter) {
 	link, ok := textOf(v, "link")
 	if voice, _ := v.Get("voice").Bool(); ok && voice && kindOfExtension(link) != "" && !slices.Contains([]string{".ogg", ".opus"}, extension(link)) {
-		report(v.Get("link"), "is no OGG file, so it cannot be a voice note")
+		report(v.Get("link"), "is not an OGG file, so it cannot be a voice note")
 	}
 }
 
 func locationNamed(v schema.Value, report reporter) {
 	if !has(v, "name") && !has(v, "address") {
-		report(v, "has neither name nor address, which some versions of the API demand")
+		report(v, "has neither name nor address, which some versions of the API require")
 	} else if !has(v, "address") {
-		report(v, "has no address, which some versions of the API demand")
+		report(v, "has no address, which some versions of the API require")
 	}
 }
 

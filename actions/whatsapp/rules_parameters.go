@@ -16,85 +16,85 @@ func parameterRules() []rule {
 	sections := subpaths(eachParameter, "action.sections")
 	return []rule{
 		{id: "parameter-type",
-			doc: "The type of a parameter names the field that holds its value.",
+			doc: "The type of a parameter must be one that Meta documents; it names the field that holds the value.",
 			on:  templateType, at: subpaths(eachParameter, "type"), limit: inAnyCase(parameterTypes), source: templatesPage},
 		{id: "parameter-field",
-			doc: "A parameter has the field that its type names, and no other: type currency wants currency.",
+			doc: "A parameter must have the field named by its type, and no other: type currency needs currency.",
 			on:  templateType, at: eachParameter, check: fieldOfType(parameterTypes), source: templatesPage},
 		{id: "parameter-name",
-			doc: "The name of a parameter has small letters, digits and _.",
-			on:  templateType, at: subpaths(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "write small letters, digits and _", source: templatesPage},
+			doc: "The name of a parameter consists of lower-case letters, digits and _.",
+			on:  templateType, at: subpaths(eachParameter, "parameter_name"), limit: both(length(1, 0), pattern(templateName)), hint: "use lower-case letters, digits and _", source: templatesPage},
 		{id: "parameter-names",
-			doc: "A template names all its parameters or none; a name comes once in each part.",
+			doc: "A template names either all its parameters or none; each name may occur only once in each part.",
 			on:  templateType, at: parameterList, check: allOrNoneNamed, source: templatesPage},
 		{id: "parameter-text",
-			doc: "Meta refuses texts that are empty, or that hold a line break, a tab or more than four spaces in a row (132018, 132000, 131008). No page says so.",
-			on:  templateType, at: subpaths(eachParameter, "text"), check: oneLine, hint: "give a text on one line; in an expression: replace line breaks, and say what stands for nothing", source: observed},
+			doc: "Meta refuses texts that are empty or contain a line break, a tab or more than four spaces in a row (132018, 132000, 131008). Meta does not document this.",
+			on:  templateType, at: subpaths(eachParameter, "text"), check: oneLine, hint: "give text on one line; in an expression, replace line breaks, and give a default for an empty value", source: observed},
 		{id: "parameter-header-length",
-			doc: "A text in the header of a template has 60 characters at most.",
+			doc: "Text in the header of a template has at most 60 characters.",
 			on:  templateType, at: templateParts, check: shortHeader, source: oldReference},
 		{id: "parameter-card-length",
-			doc: "A text on a card has 160 characters at most.",
+			doc: "Text on a card has at most 160 characters.",
 			on:  templateType, at: "components[].cards[].components[]", check: shortCard, source: "Cloud API, carousel templates"},
 		{id: "parameter-url-length",
-			doc: "The address of a URL button has 2000 characters at most, the parameter is only its end.",
+			doc: "The address of a URL button has at most 2000 characters; the parameter is only the end of it.",
 			on:  templateType, at: templateParts, check: shortSuffix, source: templatesPage},
 		{id: "parameter-currency",
-			doc: "A currency is written as three capital letters (ISO 4217).",
+			doc: "A currency code is three capital letters (ISO 4217).",
 			on:  templateType, at: subpaths(eachParameter, "currency.code"), limit: pattern(`^[A-Z]{3}$`), hint: "write three capital letters: EUR", source: oldReference},
 		{id: "parameter-fallback",
-			doc: "A currency or a date has a text that is shown where it cannot be formatted.",
+			doc: "A currency or a date needs a fallback_value, which is shown if it cannot be formatted.",
 			on:  templateType, at: subpaths(eachParameter, "currency.fallback_value", "date_time.fallback_value"), limit: length(1, 0), source: oldReference},
 		{id: "parameter-media",
-			doc: "A file in a template is given by the id of an upload or by a link, and not by both.",
+			doc: "Give a file in a template by the id of an uploaded file or by a link, but not by both.",
 			on:  templateType, at: media, check: exactlyOne("id", "link"), hint: "give either the id of an uploaded file or a link to it", source: templatesPage},
 		webAddress(rule{id: "parameter-link",
-			doc: "The link of a file in a template begins with http:// or https://.",
+			doc: "The link of a file in a template starts with http:// or https://.",
 			on:  templateType, at: subpaths(media, "link"), source: templatesPage}),
 		{id: "parameter-document",
-			doc: "A document in the header of a template is a PDF.",
+			doc: "A document in the header of a template must be a PDF.",
 			on:  templateType, at: subpaths(eachParameter, "document"), check: isPDF, warning: true, hint: "send a PDF", source: oldReference},
 		{id: "parameter-latitude",
-			doc: "Degrees north lie between -90 and 90.",
+			doc: "The latitude must be between -90 and 90 degrees.",
 			on:  templateType, at: subpaths(eachParameter, "location.latitude"), check: degrees(-90, 90), source: templatesPage},
 		{id: "parameter-longitude",
-			doc: "Degrees east lie between -180 and 180.",
+			doc: "The longitude must be between -180 and 180 degrees.",
 			on:  templateType, at: subpaths(eachParameter, "location.longitude"), check: degrees(-180, 180), source: templatesPage},
 		{id: "parameter-payload",
-			doc: "The payload of a button has 512 characters at most.",
+			doc: "The payload of a button has at most 512 characters.",
 			on:  templateType, at: subpaths(eachParameter, "payload"), limit: length(0, 512), source: templatesPage},
 		{id: "parameter-coupon",
-			doc: "A coupon code has 1 to 20 letters and digits; before December 2025 it had 15 at most.",
+			doc: "A coupon code has 1 to 20 letters and digits; before December 2025 the limit was 15.",
 			on:  templateType, at: subpaths(eachParameter, "coupon_code"), limit: both(length(1, 20), pattern(`^[A-Za-z0-9]*$`)), source: "Cloud API, coupon templates"},
 		{id: "parameter-offer-end",
-			doc: "An offer ends at a time in milliseconds since 1970.",
+			doc: "The end of an offer is given in milliseconds since 1970.",
 			on:  templateType, at: subpaths(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", limit: atLeast(0), source: "Cloud API, limited-time offer templates"},
 		{id: "parameter-offer-seconds",
-			doc: "The end of an offer that lies in 1970 was given in seconds.",
-			on:  templateType, at: subpaths(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", check: notInSeconds, warning: true, hint: "write milliseconds, 1000 times as much", source: ours},
+			doc: "An offer that seems to end in 1970 was probably given in seconds.",
+			on:  templateType, at: subpaths(eachParameter, "limited_time_offer.expiration_time_ms") + " components[].limited_time_offer.expiration_time_ms", check: notInSeconds, warning: true, hint: "write milliseconds: multiply by 1000", source: ours},
 		{id: "parameter-product",
 			doc: "The id of a product has 1 to 100 characters.",
 			on:  templateType, at: subpaths(eachParameter, "product.product_retailer_id", "action.thumbnail_product_retailer_id") + " " + subpaths(sections, "[].product_items[].product_retailer_id"), limit: length(1, 100), source: "On-Premises reference, 2023"},
 		{id: "parameter-catalog",
-			doc: "The catalogue of a product is not empty.",
+			doc: "The catalog_id of a product must not be empty.",
 			on:  templateType, at: subpaths(eachParameter, "product.catalog_id"), limit: length(1, 0), source: templatesPage},
 		{id: "parameter-sections",
-			doc: "The products of a button stand in 1 to 10 sections.",
+			doc: "The products of a button are listed in 1 to 10 sections.",
 			on:  templateType, at: sections, limit: items(1, 10), source: "Cloud API, multi-product templates"},
 		{id: "parameter-section-title",
 			doc: "The title of a section has 1 to 24 characters.",
 			on:  templateType, at: subpaths(sections, "[].title"), limit: length(1, 24), source: "Cloud API, multi-product templates"},
 		{id: "parameter-products-total",
-			doc: "A button shows thirty products at most, all sections together.",
+			doc: "A button shows at most thirty products across all its sections.",
 			on:  templateType, at: sections, check: maxTotal(30, "product_items", "products"), source: "Cloud API, multi-product templates"},
 		{id: "parameter-ttl",
-			doc: "The button of a call works for 1 to 43200 minutes (30 days).",
+			doc: "A call button works for 1 to 43200 minutes (30 days).",
 			on:  templateType, at: subpaths(eachParameter, "ttl_minutes"), limit: within(1, 43200), source: "Cloud API, call buttons"},
 		webAddress(rule{id: "parameter-tap-url",
-			doc: "A tap leads to an address that begins with http:// or https://.",
+			doc: "The address that a tap opens starts with http:// or https://.",
 			on:  templateType, at: subpaths(eachParameter, "tap_target_configuration[].url"), source: "Cloud API, tap target"}),
 		{id: "parameter-tap-title",
-			doc: "Where a tap leads has a title.",
+			doc: "A tap target needs a title.",
 			on:  templateType, at: subpaths(eachParameter, "tap_target_configuration[].title"), limit: length(1, 0), source: "Cloud API, tap target"},
 	}
 }
@@ -102,7 +102,7 @@ func parameterRules() []rule {
 func notInSeconds(v schema.Value, report reporter) {
 	const year = 365 * 24 * 3600 * 1000
 	if ms, ok := v.Number(); ok && ms > 0 && ms < year {
-		report(v, "lies in 1970, if these are milliseconds")
+		report(v, "is a time in 1970 if these are milliseconds")
 	}
 }
 
@@ -115,7 +115,7 @@ func allOrNoneNamed(v schema.Value, report reporter) {
 		}
 	}
 	if named > 0 && named < len(list) {
-		report(v, "some have a parameter_name and some have none: a template names all or none")
+		report(v, "some have a parameter_name and some do not: a template names all or none")
 	}
 	if named > 1 {
 		unique("parameter_name")(v, report)
@@ -158,7 +158,7 @@ func oneLine(v schema.Value, report reporter) {
 	switch {
 	case fixed == nil:
 	case strings.TrimSpace(text) == "":
-		report(v, "holds nothing, which Meta refuses")
+		report(v, "is empty, which Meta refuses")
 	case strings.ContainsAny(text, "\n\r"):
 		report(v, "has a line break, which Meta refuses in parameters")
 	case strings.ContainsRune(text, '\t'):
@@ -171,6 +171,6 @@ func oneLine(v schema.Value, report reporter) {
 func isPDF(v schema.Value, report reporter) {
 	link, ok := textOf(v, "link")
 	if ok && kindOfExtension(link) != "" && extension(link) != ".pdf" {
-		report(v.Get("link"), "leads to something else than a PDF")
+		report(v.Get("link"), "links to something other than a PDF")
 	}
 }

@@ -20,64 +20,64 @@ const (
 func templateRules() []rule {
 	return []rule{
 		{id: "template-name",
-			doc: "The name of a template has small letters, digits and _, and 1 to 512 characters.",
-			on:  templateType, at: "name", limit: both(length(1, 512), pattern(templateName)), hint: "write it as WhatsApp Manager shows it: small letters, digits and _", source: templatesPage},
+			doc: "The name of a template consists of lower-case letters, digits and _, and has 1 to 512 characters.",
+			on:  templateType, at: "name", limit: both(length(1, 512), pattern(templateName)), hint: "write it as WhatsApp Manager shows it: lower-case letters, digits and _", source: templatesPage},
 		{id: "template-language-code",
-			doc: "The language of a template is one of Meta's codes: fr, en_US.",
-			on:  templateType, at: "language.code", limit: pattern(`^[A-Za-z]{2,3}(_[A-Za-z]+)?$`), hint: "write it as WhatsApp Manager shows it: fr, en_US", source: oldReference},
+			doc: "The language of a template must be one of Meta's codes, such as fr or en_US.",
+			on:  templateType, at: "language.code", limit: pattern(`^[A-Za-z]{2,3}(_[A-Za-z]+)?$`), hint: "write it as WhatsApp Manager shows it, such as fr or en_US", source: oldReference},
 		{id: "template-policy",
-			doc: "The only policy for languages is deterministic; the current pages have none at all.",
+			doc: "The only language policy is deterministic; the current pages no longer mention one.",
 			on:  templateType, at: "language.policy", check: deterministic, warning: true, hint: "leave policy out", source: oldReference},
 		{id: "template-part-type",
-			doc: "A component fills in the header, the body, a button, the carousel, the offer, the tap target or the order's state.",
+			doc: "A component fills in the header, the body, a button, the carousel, the offer, the tap target or the order's status.",
 			on:  templateType, at: subpaths(templateParts, "type"), limit: inAnyCase("header body button carousel limited_time_offer tap_target_configuration order_status footer"), source: templatesPage},
 		{id: "template-part-once",
-			doc: "A template has one header, one body, one carousel; only buttons come more than once.",
+			doc: "A template has one header, one body and one carousel; only button components may occur more than once.",
 			on:  templateType, at: "components", check: partOnce, source: templatesPage},
 		{id: "template-button-unique",
-			doc: "Each button component fills in another button of the template.",
+			doc: "Each button component must fill in a different button of the template.",
 			on:  templateType, at: "components components[].cards[].components", check: uniqueButtons, source: templatesPage},
 		{id: "template-button",
-			doc: "A button component says which button it fills in (index, from 0) and its kind (sub_type); other components have neither. Only voice_call goes without an index.",
+			doc: "A button component must say which button it fills in (index, from 0) and of which kind (sub_type); other components have neither. Only voice_call may go without an index.",
 			on:  templateType, at: templateParts, check: buttonParts, source: migrationPage},
 		{id: "template-button-index",
-			doc: "The index of a button is 0 to 9, a number or a text.",
+			doc: "The index of a button is 0 to 9, as a number or as text.",
 			on:  templateType, at: templateParts, check: buttonIndex, source: templatesPage},
 		{id: "template-button-type",
-			doc: "A button of a template is a quick_reply, url, copy_code, catalog, mpm, flow, voice_call, order_details or payment_request.",
+			doc: "The kind of a template's button is quick_reply, url, copy_code, catalog, mpm, flow, voice_call, order_details or payment_request.",
 			on:  templateType, at: subpaths(templateParts, "sub_type"), limit: inAnyCase("quick_reply url copy_code catalog mpm flow voice_call order_details payment_request"), source: templatesPage},
 		{id: "template-button-parameters",
-			doc: "A button component has parameters. Buttons that take none are left out.",
+			doc: "A button component needs parameters. Leave out buttons that take none.",
 			on:  templateType, at: templateParts, check: buttonParameters, hint: "add parameters, or leave the component out", source: oldReference},
 		{id: "template-button-parameter",
-			doc: "The parameter of a button goes with its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow, order_details and payment_request.",
+			doc: "The parameter of a button must match its kind: payload for quick_reply, text for url, coupon_code for copy_code, action for catalog, mpm, flow, order_details and payment_request.",
 			on:  templateType, at: templateParts, check: buttonParameter, source: oldReference},
 		{id: "template-quick-reply-text",
-			doc: "The parameter of a quick_reply button is a payload, which comes back when the button is pressed. Samples of 2022, and tools that follow them, have a text there.",
+			doc: "The parameter of a quick_reply button is a payload, which is returned when the button is pressed. Samples from 2022, and tools that follow them, have a text parameter instead.",
 			on:  templateType, at: templateParts, check: quickReplyText, warning: true, hint: `write {"type": "payload", "payload": …}`, source: observed},
 		{id: "template-cards",
-			doc: "A carousel component has cards, and only a carousel component has them.",
+			doc: "A carousel component needs cards, and only a carousel component may have them.",
 			on:  templateType, at: "components[]", check: cardsOnCarousel, source: templatesPage},
 		{id: "template-carousel-cards",
 			doc: "The carousel of a template has 2 to 10 cards.",
 			on:  templateType, at: "components[].cards", limit: items(2, 10), source: "Cloud API, carousel templates"},
 		{id: "template-cards-unique",
-			doc: "Each card component fills in another card of the carousel.",
+			doc: "Each card component must fill in a different card of the carousel.",
 			on:  templateType, at: "components[].cards", check: unique("card_index"), source: templatesPage},
 		{id: "template-card-index",
-			doc: "The index of a card is 0 to 9, a number or a text.",
+			doc: "The index of a card is 0 to 9, as a number or as text.",
 			on:  templateType, at: "components[].cards[].card_index", check: slotIndex("card"), source: templatesPage},
 		{id: "template-offer",
-			doc: "A limited_time_offer component says when the offer ends.",
+			doc: "A limited_time_offer component must say when the offer ends.",
 			on:  templateType, at: "components[]", check: offerEnds, source: "Cloud API, limited-time offer templates"},
 		{id: "template-code-equal",
-			doc: "In an authentication template the code stands in the body and in button 0, and both are equal.",
-			on:  templateType, at: "components", check: equalCodes, warning: true, hint: "give both the same code", source: "Cloud API, authentication templates"},
+			doc: "An authentication template needs the same code in the body and in button 0.",
+			on:  templateType, at: "components", check: equalCodes, warning: true, hint: "give the same code in both", source: "Cloud API, authentication templates"},
 		{id: "template-code-length",
-			doc: "The code of an authentication template has 15 characters at most. The same text in body and button looks like one.",
-			on:  templateType, at: "components", check: shortCode, warning: true, hint: "if it is a code, shorten it", source: "Cloud API, authentication templates"},
+			doc: "The code of an authentication template has at most 15 characters. The same text in the body and the button suggests such a code.",
+			on:  templateType, at: "components", check: shortCode, warning: true, hint: "if it is an authentication code, shorten it", source: "Cloud API, authentication templates"},
 		{id: "template-body-length",
-			doc: "A parameter of a body has 1024 characters at most, 32768 where the body is the template's only part.",
+			doc: "A parameter of a body has at most 1024 characters, or 32768 if the body is the template's only part.",
 			on:  templateType, at: "components", check: shortBody, source: oldReference},
 	}
 }
@@ -101,7 +101,7 @@ func partOnce(v schema.Value, report reporter) {
 			continue
 		}
 		if seen[kind] {
-			report(component.Get("type"), "a template has only one %s", kind)
+			report(component.Get("type"), "a template can have only one %s", kind)
 		}
 		seen[kind] = true
 	}
@@ -115,7 +115,7 @@ func uniqueButtons(v schema.Value, report reporter) {
 		}
 		index, ok := scalarText(component.Get("index"))
 		if ok && seen[index] {
-			report(component.Get("index"), "there is a button %s already", index)
+			report(component.Get("index"), "there is already a button %s", index)
 		}
 		seen[index] = seen[index] || ok
 	}
@@ -140,17 +140,17 @@ func buttonParts(v schema.Value, report reporter) {
 		}
 		for _, name := range []string{"index", "sub_type"} {
 			if has(v, name) {
-				report(v.Get(name), "only goes with a component of type button")
+				report(v.Get(name), "is allowed only in a component of type button")
 			}
 		}
 		return
 	}
 	kind, ok := textOf(v, "sub_type")
 	if !ok && !has(v, "sub_type") {
-		report(v, "is a button and has no sub_type")
+		report(v, "is a button but has no sub_type")
 	}
 	if !has(v, "index") && !strings.EqualFold(kind, "voice_call") {
-		report(v, "is a button and has no index: 0 for the template's first button")
+		report(v, "is a button but has no index (0 for the template's first button)")
 	}
 }
 
@@ -164,7 +164,7 @@ func buttonIndex(v schema.Value, report reporter) {
 func slotIndex(of string) func(schema.Value, reporter) {
 	return func(v schema.Value, report reporter) {
 		if text, ok := scalarText(v); !v.IsUnknown() && (!ok || len(text) != 1 || !areDigits(text)) {
-			report(v, "is not the place of a %s, 0 to 9", of)
+			report(v, "is not the index of a %s, 0 to 9", of)
 		}
 	}
 }
@@ -174,9 +174,9 @@ func buttonParameters(v schema.Value, report reporter) {
 		return // their parameters are optional
 	}
 	if !has(v, "parameters") {
-		report(v, "is a button and has no parameters")
+		report(v, "is a button but has no parameters")
 	} else if list, ok := v.Get("parameters").List(); ok && len(list) == 0 {
-		report(v.Get("parameters"), "holds no parameter")
+		report(v.Get("parameters"), "contains no parameter")
 	}
 }
 
@@ -241,13 +241,13 @@ func contains(words, word string) bool {
 
 func deterministic(v schema.Value, report reporter) {
 	if text, ok := v.Text(); ok && text != "deterministic" {
-		report(v, "%s is no policy; Meta knows only deterministic", mention(text))
+		report(v, "%s is not a policy: Meta accepts only deterministic", mention(text))
 	}
 }
 
 func offerEnds(v schema.Value, report reporter) {
 	if kind, _ := textOf(v, "type"); strings.EqualFold(kind, "limited_time_offer") && !has(v, "parameters") && !has(v, "limited_time_offer") {
-		report(v, "is an offer and has no parameters that say when it ends")
+		report(v, "is an offer but has no parameters that say when it ends")
 	}
 }
 
@@ -255,9 +255,9 @@ func cardsOnCarousel(v schema.Value, report reporter) {
 	kind, _ := textOf(v, "type")
 	switch carousel := strings.EqualFold(kind, "carousel"); {
 	case carousel && !has(v, "cards"):
-		report(v, "is a carousel and has no cards")
+		report(v, "is a carousel but has no cards")
 	case !carousel && has(v, "cards"):
-		report(v.Get("cards"), "only goes with a component of type carousel")
+		report(v.Get("cards"), "is allowed only in a component of type carousel")
 	}
 }
 

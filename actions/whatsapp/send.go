@@ -19,14 +19,14 @@ import (
 
 // SendInput is the input of whatsapp.send_message.
 type SendInput struct {
-	SenderPhoneID string    `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID to send from, not a phone number; may be left out when the connection names one"`
+	SenderPhoneID string    `json:"sender_phone_id,omitempty" doc:"Meta's phone number ID to send from, not a phone number; optional if the connection has one"`
 	Recipient     string    `json:"recipient" schema:"required,minLength=1,maxLength=256" doc:"who gets the message: a phone number with + and country code, or a business-scoped user ID"`
-	MessageType   string    `json:"message_type" schema:"required,foldcase,enum=audio|contacts|document|image|interactive|location|reaction|sticker|template|text|video" doc:"what kind of message it is"`
+	MessageType   string    `json:"message_type" schema:"required,foldcase,enum=audio|contacts|document|image|interactive|location|reaction|sticker|template|text|video" doc:"the message type"`
 	Message       Message   `json:"message" schema:"required" doc:"the object for that message_type, in Meta's own form"`
-	ReplyTo       string    `json:"reply_to,omitempty" schema:"maxLength=128" doc:"the id (wamid) of the message that this one answers"`
-	Fallback      *Fallback `json:"fallback,omitempty" doc:"sent instead when the 24-hour window is shut"`
-	Once          *Once     `json:"once,omitempty" doc:"skip the send if one with the same key went out before"`
-	Tracking      string    `json:"tracking,omitempty" schema:"maxLength=400" doc:"a text that comes back on status events; Meta and every subscribed app can read it"`
+	ReplyTo       string    `json:"reply_to,omitempty" schema:"maxLength=128" doc:"the id (wamid) of the message that this one replies to"`
+	Fallback      *Fallback `json:"fallback,omitempty" doc:"sent instead when the 24-hour window is closed"`
+	Once          *Once     `json:"once,omitempty" doc:"skip this send if an earlier one had the same key"`
+	Tracking      string    `json:"tracking,omitempty" schema:"maxLength=400" doc:"text returned on status events; Meta and every subscribed app can read it"`
 }
 
 // SchemaType is the schema of the fields, which also detects fields that belong elsewhere.
@@ -45,8 +45,8 @@ func recipientListInFlow(v any) schema.Violations {
 	if _, ok := v.([]any); !ok {
 		return nil
 	}
-	return schema.Violations{{Rule: "recipient-format", Message: "one step sends to one person, this is a list",
-		Hint: "put the step into a foreach: {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"}}
+	return schema.Violations{{Rule: "recipient-format", Message: "a step sends to one person, but this is a list",
+		Hint: "put the step into a foreach, as in {foreach: ${inputs.people}, as: person, steps: […]}, and write recipient: ${person}"}}
 }
 
 // A Fallback is the template to send when the 24-hour window is shut.
@@ -57,21 +57,21 @@ type Fallback struct {
 
 // Once is the deduplication key of a send, and for how long it counts.
 type Once struct {
-	Key    string        `json:"key" schema:"required,minLength=1,maxLength=256" doc:"sends with the same key are the same"`
-	Within time.Duration `json:"within" schema:"default=24h" doc:"for how long the key counts"`
+	Key    string        `json:"key" schema:"required,minLength=1,maxLength=256" doc:"sends with the same key count as the same message"`
+	Within time.Duration `json:"within" schema:"default=24h" doc:"how long the key counts"`
 }
 
 // SendOutput is the output of whatsapp.send_message, also when it fails.
 type SendOutput struct {
-	StatusCode    int64  `json:"status_code" schema:"required,always" doc:"HTTP status, 0: no answer"`
-	Success       bool   `json:"success" schema:"required,always" doc:"accepted by Meta and, with await, that state reached"`
-	MessageID     string `json:"message_id,omitempty" schema:"required" doc:"the id (wamid) of the message; with once, of the one that this would repeat"`
+	StatusCode    int64  `json:"status_code" schema:"required,always" doc:"HTTP status; 0: no answer"`
+	Success       bool   `json:"success" schema:"required,always" doc:"whether Meta accepted it and, with await, that state was reached"`
+	MessageID     string `json:"message_id,omitempty" schema:"required" doc:"the id (wamid) of the message; with once, of the earlier message that this would repeat"`
 	WaID          string `json:"wa_id,omitempty" doc:"the recipient as WhatsApp knows it; may differ from the number given"`
 	UserID        string `json:"user_id,omitempty" doc:"the user ID of the recipient, where the answer says it"`
 	MessageStatus string `json:"message_status,omitempty" doc:"accepted, held_for_quality_assessment or paused"`
 	Delivery      State  `json:"delivery" schema:"required,always" doc:"the latest known state: accepted, held, sent, delivered, read, failed or unknown"`
 	FallbackUsed  bool   `json:"fallback_used" schema:"required,always" doc:"whether the fallback was sent"`
-	Repeats       string `json:"repeats,omitempty" doc:"with once: the id of the earlier message, and nothing was sent"`
+	Repeats       string `json:"repeats,omitempty" doc:"with once: the id of the earlier message; nothing was sent"`
 	Body          any    `json:"body,omitempty" schema:"plain" doc:"the answer, parsed"`
 }
 
@@ -206,14 +206,14 @@ func senderID(given string, account Account) (string, error) {
 	id := cmp.Or(given, account.SenderPhoneID)
 	switch {
 	case id == "":
-		return "", invalid("sender_phone_id: it is missing; give it in the step, or store it in connection %q", account.Name)
+		return "", invalid("sender_phone_id: it is missing; give it in the step, or store it in the connection %q", account.Name)
 	case !areDigits(id):
 		return "", invalid("sender_phone_id: %s is not a phone number ID; %s", mention(id), senderHint)
 	}
 	return id, nil
 }
 
-const senderHint = "take the phone number ID, which has only digits, from WhatsApp Manager or facteur vault check"
+const senderHint = "use the phone number ID (digits only) from WhatsApp Manager or facteur vault check"
 
 // reference is the biz_opaque_callback_data of a send: the call's key, then the tracking.
 func reference(ctx context.Context, tracking string) string {
@@ -257,8 +257,8 @@ func (s *sender) blockedByOptOut(ctx context.Context, from string, e *envelope) 
 func optedOut() error {
 	return actions.Permanent(&call.Error{
 		Code: "opted_out", Class: string(graph.RecipientOptOut),
-		Message: "nothing was sent: the recipient wants no marketing messages from this number, and the template is one",
-		Details: map[string]any{"help": "leave this person out until they ask for marketing messages again, or send a utility template"},
+		Message: "nothing was sent: the recipient has opted out of marketing messages from this number, and the template is a marketing template",
+		Details: map[string]any{"help": "do not send marketing to this person until they ask for it again, or send a utility template"},
 	})
 }
 

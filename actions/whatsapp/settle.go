@@ -80,7 +80,7 @@ func settle(in, out map[string]any, r call.Receipt, want string) call.Outcome {
 // undelivered classifies the error of a failed status, unless it already has a class.
 func undelivered(e *call.Error) *call.Error {
 	if e == nil {
-		return &call.Error{Code: "undelivered", Class: string(graph.Permanent), Message: "Meta did not deliver the message, and does not say why"}
+		return &call.Error{Code: "undelivered", Class: string(graph.Permanent), Message: "Meta did not deliver the message and did not say why"}
 	}
 	if e.Class != "" {
 		return e

@@ -51,8 +51,8 @@ func detectCreationFields(fields []*schema.Field) []*schema.Field {
 			for _, name := range creationFields {
 				if _, ok := object[name]; ok {
 					found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "template-made", OnKey: true,
-						Message: name + " belongs where a template is made; a message only fills it in",
-						Hint:    "give the values: parameters: [{type: text, text: …}]; leave out a component that takes none"})
+						Message: name + " belongs to the creation of a template; a message only fills the template in",
+						Hint:    "give only the values, as in parameters: [{type: text, text: …}], and leave out components that take none"})
 				}
 			}
 			return found

@@ -14,7 +14,7 @@ func messageMistakes(v any) schema.Violations {
 	case string:
 		text := strings.TrimSpace(v)
 		if strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
-			return schema.Violations{{Rule: "message-text", Message: "the message is a text that holds JSON",
+			return schema.Violations{{Rule: "message-text", Message: "the message is text that contains JSON",
 				Hint: "leave out the quotes around it: message: " + brief(text)}}
 		}
 	case map[string]any:
@@ -33,13 +33,13 @@ func wholeBody(v map[string]any) schema.Violations {
 	if !product && !to {
 		return wrappedMessage(v)
 	}
-	found := schema.Violation{Rule: "message-whole-body", Message: "this is the whole body of a request; message takes only the object of the message",
-		Hint: "facteur import makes a step of a body"}
+	found := schema.Violation{Rule: "message-whole-body", Message: "this is the whole body of a request, but message takes only the object for the message type",
+		Hint: "facteur import turns a body into a step"}
 	kind := typeOf(v)
 	if inner, ok := v[kind]; ok {
-		found.Message = "this is the whole body of a request; message takes only what stands in its " + kind
+		found.Message = "this is the whole body of a request, but message takes only the content of its " + kind
 		if text, err := schema.AppendJSON(nil, inner); err == nil && len(text) <= 200 {
-			found.Hint = "write message_type: " + kind + " and message: " + string(text) + "; facteur import does it for you"
+			found.Hint = "write message_type: " + kind + " and message: " + string(text) + "; facteur import does this for you"
 		}
 	}
 	return schema.Violations{found}
@@ -60,7 +60,7 @@ func wrappedMessage(v map[string]any) schema.Violations {
 		if !slices.Contains(strings.Fields(messageTypes), kind) {
 			return nil
 		}
-		found := schema.Violation{Rule: "message-whole-body", Message: "message takes only what stands in its " + kind, Hint: "leave out the line " + kind + ":"}
+		found := schema.Violation{Rule: "message-whole-body", Message: "message takes only the content of " + kind, Hint: "leave out the line " + kind + ":"}
 		if text, err := schema.AppendJSON(nil, inner); err == nil && len(text) <= 200 {
 			found.Hint = "write message: " + string(text)
 		}

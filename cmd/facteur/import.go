@@ -82,7 +82,7 @@ func readRequest(text string) (body map[string]any, at endpoint, err error) {
 	}
 	body, ok := v.(map[string]any)
 	if !ok {
-		return nil, at, fmt.Errorf("the body of a request is an object")
+		return nil, at, fmt.Errorf("the body of a request must be an object")
 	}
 	body, _ = whatsapp.Normalize(body)
 	return body, at, nil

@@ -122,7 +122,7 @@ func TestTemplatesPullFails(t *testing.T) {
 	s := newBoutique(t)
 	s.status, s.answer = 401, `{"error":{"code":190,"message":"bad token EAAGshop-token"}}`
 	_, stderr := s.facteur(t, 3, "templates", "pull")
-	assert.Contains(t, stderr, "error: Meta refuses to give the templates: bad token [secret] (190)\n  hint: make a token")
+	assert.Contains(t, stderr, "error: Meta refuses to give the templates: bad token [secret] (190)\n  hint: create a token")
 	assert.NotContains(t, stderr, "EAAG")
 	_, stderr = s.facteur(t, 3, "templates", "pull", "--connection", "nobody")
 	assert.Contains(t, stderr, `"nobody"`)

@@ -98,7 +98,7 @@ func TestPullTemplatesAgain(t *testing.T) {
 				return 400, nil, refused(131059, "")
 			}
 			return 200, nil, pageOf("p2", stock[0])
-		}, []string{"100 ", "100 p2", "100 ", "100 p2", "100 ", "100 p2", "100 ", "100 p2"}, "(131059)", "begin again"},
+		}, []string{"100 ", "100 p2", "100 ", "100 p2", "100 ", "100 p2", "100 ", "100 p2"}, "(131059)", "start again"},
 		{"pages too large", func(_ string, n int) (int, http.Header, string) {
 			if n == 1 {
 				return 500, nil, `{"error":{"code":1,"message":"Please reduce the amount of data you're asking for, then retry your request"}}`
@@ -110,7 +110,7 @@ func TestPullTemplatesAgain(t *testing.T) {
 			return 400, http.Header{"X-Business-Use-Case-Usage": {`{"1":[{"type":"whatsapp","call_count":100,"estimated_time_to_regain_access":15}]}`}}, refused(80007, "")
 		}, []string{"100 "}, "(80007)", "wait 15m0s"},
 		{"the wrong account", func(string, int) (int, http.Header, string) { return 400, nil, refused(100, `,"error_subcode":33`) }, []string{"100 "}, "(100)", "not the portfolio's"},
-		{"a token that expired", func(string, int) (int, http.Header, string) { return 401, nil, refused(190, "") }, []string{"100 "}, "(190)", "make a token"},
+		{"a token that expired", func(string, int) (int, http.Header, string) { return 401, nil, refused(190, "") }, []string{"100 "}, "(190)", "create a token"},
 		{"a proxy", func(string, int) (int, http.Header, string) { return 502, nil, "<html>" }, []string{"100 "}, "status 502", "proxies"},
 		{"no list", func(string, int) (int, http.Header, string) { return 200, nil, `{"id":"1"}` }, []string{"100 "}, "no WhatsApp Business Account", "WhatsApp Manager"},
 		{"nothing", func(string, int) (int, http.Header, string) { return 200, nil, `{"data":[]}` }, []string{"100 "}, "", ""},

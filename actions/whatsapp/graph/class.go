@@ -55,17 +55,17 @@ func (c Class) minDelay() (d time.Duration, ok bool) {
 func (c Class) describe() string {
 	switch c {
 	case Transient:
-		return "retries the step with growing pauses, as its `retry` allows"
+		return "retries the step with increasing delays, as its `retry` allows"
 	case TransientMaybe:
-		return "retries the step twice at most, or as its `retry` allows where Meta calls the error transient"
+		return "retries the step at most twice, or as its `retry` allows if Meta calls the error transient"
 	case TransientSlow:
 		return "retries the step after some minutes, as its `retry` allows"
 	case ThrottleApp, ThrottleWABA:
-		return "holds back what this sender sends, for as long as Meta says, and retries the step as its `retry` allows"
+		return "holds back this sender's messages for as long as Meta says, and retries the step as its `retry` allows"
 	case ThrottleNumber:
 		return "lowers the rate of this sender number and retries the step as its `retry` allows"
 	case ThrottlePair:
-		return "retries after 1, 4, 16, 64, 256 seconds, as `retry` allows; messages to others go on"
+		return "retries after 1, 4, 16, 64, 256 seconds, as `retry` allows; messages to other people continue"
 	case ThrottleFlow:
 		return "retries the step after an hour, as its `retry` allows"
 	case ThrottleQuality, ThrottleAccount:
@@ -73,15 +73,15 @@ func (c Class) describe() string {
 	case NeedsTemplate:
 		return "sends the step's `fallback`, once, if it has one; otherwise the step fails"
 	case PermanentMedia:
-		return "retries once if the file is given by link, because often it just could not be fetched; otherwise the step fails"
+		return "retries once if the file is given by link, because often Meta merely failed to fetch it; otherwise the step fails"
 	case Auth:
-		return "reads the connection from the vault again; goes on if the token has changed, otherwise the step fails and the connection should be paused"
+		return "reads the connection from the vault again and continues if the token has changed; otherwise the step fails and the connection should be paused"
 	case AccountBlocked, AccountRecipient:
-		return "fails the step and does not retry: somebody has to act"
+		return "fails the step and does not retry: a person has to fix this"
 	case RecipientMarketing:
-		return "fails the step and does not retry: within a day it would do harm"
+		return "fails the step and does not retry: sending again within a day does harm"
 	case RecipientOptOut:
-		return "fails the step and does not retry, ever"
+		return "fails the step and never retries"
 	}
 	return "fails the step and does not retry: the same message would fail again"
 }

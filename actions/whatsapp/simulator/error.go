@@ -254,7 +254,7 @@ func violationError(v schema.Violation) *apiError {
 		return newAPIError(100, "Parameter Invalid")
 	case v.Rule == "to-format":
 		return newAPIError(131009, "The phone number is malformed: Please use the format: +1234567890.")
-	case v.Rule == "parameter-text" && strings.HasPrefix(v.Message, "holds nothing"):
+	case v.Rule == "parameter-text" && strings.HasPrefix(v.Message, "is empty"):
 		return newAPIError(131008, "Parameter of type text is missing text value")
 	case v.Rule == "parameter-text":
 		return newAPIError(132018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces")

@@ -217,14 +217,14 @@ func TestWhomTemplatesGoTo(t *testing.T) {
 		}
 		return lintOf(t, map[string]any{"recipient": recipient, "message_type": "TEMPLATE", "message": parsedJSON(t, `{"name":"`+name+`","language":{"code":"fr"},"components":`+components+`}`)})
 	}
-	american := []string{"recipient: warning: Meta delivers no marketing templates to numbers of the United States since April 2025 (131049), and photo is one [template-marketing-us] hint: reach the person in another way, or with a utility template"}
+	american := []string{"recipient: warning: Meta has delivered no marketing templates to United States numbers since April 2025 (131049), and photo is one [template-marketing-us] hint: reach the person in another way, or use a utility template"}
 	assert.Equal(t, american, send("+16505551234", "photo"))
 	assert.Empty(t, send("+14165550123", "photo"), "Canada has the same country code")
 	assert.Empty(t, send("+33612345678", "photo"))
 	assert.Empty(t, send("+16505551234", "otp"))
 	assert.Empty(t, send("nobody", "photo"))
 	assert.Empty(t, send(schema.Unknown{Type: schema.AnyType}, "photo"))
-	assert.Equal(t, []string{`recipient: "US.1349" is a business-scoped user ID, and authentication templates only go to phone numbers (Meta: 131062) [template-user-id] hint: give the phone number`}, send("US.1349", "otp"))
+	assert.Equal(t, []string{`recipient: "US.1349" is a business-scoped user ID, but authentication templates can be sent only to phone numbers (Meta: 131062) [template-user-id] hint: give the phone number`}, send("US.1349", "otp"))
 }
 
 func TestTemplatesOfFallbacks(t *testing.T) {
