@@ -19,41 +19,41 @@ import (
 	"time"
 )
 
-// AppSecret is what a Graph signs its webhooks with.
+// AppSecret signs the webhooks of a Graph.
 const AppSecret = "secret-of-the-app"
 
-// A Graph stands in for the Cloud API where a test counts: it accepts every message that
-// comes with its token, loses some of the answers, and tells of each message by webhook,
-// again and again until that is taken.
+// A Graph is a minimal Cloud API that counts messages. It accepts every message with its
+// token, loses some of the answers, and posts a delivered status for each message until a
+// daemon answers with 200.
 type Graph struct {
 	*httptest.Server
-	Token atomic.Value  // a string; another is refused with 190
-	Lost  float64       // the part of the answers that is lost after the message was accepted
-	Hooks func() string // where the next webhook goes
+	Token      atomic.Value  // a string; any other token is refused with 190
+	LossRate   float64       // the fraction of answers that are lost after the message was accepted
+	WebhookURL func() string // the URL of the next webhook
 
-	over    chan struct{}
-	untold  atomic.Int64
+	done    chan struct{}
+	pending atomic.Int64
 	refused atomic.Int64
 	lost    atomic.Int64
 
-	mu       sync.Mutex
-	accepted map[string]int // by the key of the call
-	to       map[string]int
+	mu          sync.Mutex
+	accepted    map[string]int // by the call's key
+	byRecipient map[string]int
 }
 
-// NewGraph starts one that ends with the test.
+// NewGraph starts a Graph that ends with the test.
 func NewGraph(t testing.TB, token string, hooks func() string) *Graph {
-	g := &Graph{Hooks: hooks, over: make(chan struct{}), accepted: map[string]int{}, to: map[string]int{}}
+	g := &Graph{WebhookURL: hooks, done: make(chan struct{}), accepted: map[string]int{}, byRecipient: map[string]int{}}
 	g.Token.Store(token)
 	g.Server = httptest.NewServer(g)
 	t.Cleanup(func() {
-		close(g.over)
+		close(g.done)
 		g.Close()
 	})
 	return g
 }
 
-// ServeHTTP takes a message.
+// ServeHTTP answers POST /messages.
 func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var m struct {
 		To  string `json:"to"`
@@ -66,34 +66,34 @@ func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, `{"error": {"message": "Error validating access token", "type": "OAuthException", "code": 190, "fbtrace_id": "A"}}`)
 		return
-	case m.Key == "": // the daemon looks after the number, not after a message
+	case m.Key == "": // not a message: the daemon queries the phone number
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	g.mu.Lock()
 	g.accepted[m.Key]++
-	g.to[m.To]++
+	g.byRecipient[m.To]++
 	id := fmt.Sprintf("wamid.%d", len(g.accepted))
 	g.mu.Unlock()
 	person := strings.TrimPrefix(m.To, "+")
-	g.untold.Add(1)
-	go g.tell(id, person, m.Key)
-	if rand.Float64() < g.Lost {
+	g.pending.Add(1)
+	go g.postStatus(id, person, m.Key)
+	if rand.Float64() < g.LossRate {
 		g.lost.Add(1)
 		panic(http.ErrAbortHandler)
 	}
 	fmt.Fprintf(w, `{"messaging_product": "whatsapp", "contacts": [{"input": %q, "wa_id": %q}], "messages": [{"id": %q}]}`, m.To, person, id)
 }
 
-func (g *Graph) tell(id, person, key string) {
-	defer g.untold.Add(-1)
+func (g *Graph) postStatus(id, person, key string) {
+	defer g.pending.Add(-1)
 	text := fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"phone_number_id":"106540352242922"},`+
 		`"statuses":[{"id":%q,"status":"delivered","timestamp":"%d","recipient_id":%q,"biz_opaque_callback_data":%q}]}}]}]}`, id, time.Now().Unix(), person, key)
 	sum := hmac.New(sha256.New, []byte(AppSecret))
 	sum.Write(text)
 	signature := "sha256=" + hex.EncodeToString(sum.Sum(nil))
 	for {
-		req, err := http.NewRequest(http.MethodPost, g.Hooks(), bytes.NewReader(text))
+		req, err := http.NewRequest(http.MethodPost, g.WebhookURL(), bytes.NewReader(text))
 		if err != nil {
 			return
 		}
@@ -105,24 +105,24 @@ func (g *Graph) tell(id, person, key string) {
 			}
 		}
 		select {
-		case <-g.over:
+		case <-g.done:
 			return
 		case <-time.After(time.Duration(20+rand.IntN(200)) * time.Millisecond):
 		}
 	}
 }
 
-// Accepted is how often messages were accepted: by the key of the call, and by recipient.
+// Accepted returns how many messages were accepted, by the call's key and by recipient.
 func (g *Graph) Accepted() (byKey, byRecipient map[string]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return maps.Clone(g.accepted), maps.Clone(g.to)
+	return maps.Clone(g.accepted), maps.Clone(g.byRecipient)
 }
 
-// Quiet tells whether every webhook was taken.
-func (g *Graph) Quiet() bool { return g.untold.Load() == 0 }
+// AllDelivered tells whether every webhook was answered with 200.
+func (g *Graph) AllDelivered() bool { return g.pending.Load() == 0 }
 
-// String is what it counted.
+// String returns the counters.
 func (g *Graph) String() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

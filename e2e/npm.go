@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// Packages copies files of this folder, package.json and package-lock.json among them, into
-// a temporary one, installs from npm what they name, and returns the temporary folder.
-// Nothing of the packages runs meanwhile.
-func Packages(t testing.TB, files ...string) (folder string) {
+// InstallPackages copies files of the working folder, with package.json and package-lock.json,
+// into a temporary folder, installs the packages there with npm, and returns the folder. The
+// packages' install scripts do not run.
+func InstallPackages(t testing.TB, files ...string) (folder string) {
 	t.Helper()
 	for _, name := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(name); err != nil {
-			Missing(t, "there is no "+name+" here: Node.js 20.19 or later and npm are needed")
+			SkipMissing(t, "there is no "+name+" here: Node.js 20.19 or later and npm are needed")
 		}
 	}
 	folder = t.TempDir()
@@ -27,13 +27,12 @@ func Packages(t testing.TB, files ...string) (folder string) {
 			t.Fatal(err)
 		}
 	}
-	// What was fetched once is taken from npm's cache; a registry that is away for a moment
-	// is asked again.
+	// npm's cache is preferred; retries cover a registry that is briefly unavailable.
 	npm := exec.Command("npm", "ci", "--prefer-offline", "--fetch-retries=5", "--fetch-retry-maxtimeout=30000",
 		"--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
 	npm.Dir = folder
 	if out, err := npm.CombinedOutput(); err != nil {
-		Missing(t, "npm does not install the packages of package-lock.json: "+err.Error()+"\n"+string(out))
+		SkipMissing(t, "npm does not install the packages of package-lock.json: "+err.Error()+"\n"+string(out))
 	}
 	return folder
 }

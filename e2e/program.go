@@ -12,11 +12,11 @@ import (
 	"facteur/cmd/facteur/logtest"
 )
 
-// Command is facteur in a folder, with no environment but env. The program is built from the
-// repository, once for all tests of a package; Main removes it.
+// Command runs facteur in a folder, with PATH, HOME and env as its environment. The program is
+// built from the repository, once for all tests of a package; Main removes it.
 func Command(t testing.TB, dir string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	program, err := built()
+	program, err := buildOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,23 +25,23 @@ func Command(t testing.TB, dir string, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Main runs the tests of a package that uses Command: its TestMain.
+// Main is the TestMain of a package that uses Command.
 func Main(m *testing.M) {
 	code := m.Run()
-	if folder != "" {
-		_ = os.RemoveAll(folder)
+	if buildDir != "" {
+		_ = os.RemoveAll(buildDir)
 	}
 	os.Exit(code)
 }
 
-var folder string // of what was built
+var buildDir string // of the built program; "" before the first Command
 
-var built = sync.OnceValues(func() (string, error) {
+var buildOnce = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "facteur-e2e-")
 	if err != nil {
 		return "", err
 	}
-	folder = dir
+	buildDir = dir
 	path := filepath.Join(dir, "facteur")
 	build := exec.Command("go", "build", "-o", path, "./cmd/facteur")
 	build.Dir = "../.." // of the folder of the tests
@@ -49,32 +49,32 @@ var built = sync.OnceValues(func() (string, error) {
 	return path, build.Run()
 })
 
-// A Process is a command at work: facteur serve, or another that goes on until it is told to end.
+// A Process is a running command that ends on a signal, such as facteur serve.
 type Process struct {
-	PID int            // of who gets signals
-	Log *logtest.Lines // what it says, on both of its streams
+	PID int            // receives the signals
+	Log *logtest.Lines // stdout and stderr
 
-	ended chan struct{}
+	done chan struct{}
 }
 
-// Start starts a command that ends with the test, in order, at the latest.
+// Start starts a command. The end of the test stops it by SIGTERM, and kills it a minute later.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{Log: &logtest.Lines{}, ended: make(chan struct{})}
+	p := &Process{Log: &logtest.Lines{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.Log, p.Log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p.PID = cmd.Process.Pid
 	go func() {
-		_ = cmd.Wait() // how it ends, its signal decides
+		_ = cmd.Wait() // the error depends on the signal that ended it
 		p.Log.End()
-		close(p.ended)
+		close(p.done)
 	}()
 	t.Cleanup(func() {
 		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 		defer late.Stop()
-		p.End(syscall.SIGTERM)
+		p.SignalAndWait(syscall.SIGTERM)
 		if said := p.Log.String(); t.Failed() {
 			t.Logf("%v:\n%s", cmd.Args, said[max(0, len(said)-20_000):])
 		}
@@ -88,12 +88,12 @@ func (p *Process) Ready(t testing.TB) (url string) {
 	return p.Log.Wait(t, `(?:msg=ready url=|"msg":"ready","url":")([^\s"]+)`)
 }
 
-// End sends a signal to end it, unless it has ended, and returns once it has.
-func (p *Process) End(by syscall.Signal) {
+// SignalAndWait sends a signal unless the process has exited, and waits until it has.
+func (p *Process) SignalAndWait(by syscall.Signal) {
 	select {
-	case <-p.ended:
+	case <-p.done:
 	default:
 		_ = syscall.Kill(p.PID, by)
-		<-p.ended
+		<-p.done
 	}
 }

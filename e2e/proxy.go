@@ -6,20 +6,20 @@ import (
 	"testing"
 )
 
-// A Proxy passes TCP connections on to a server, and fails in the ways networks do. Its
-// methods may be called at any time.
+// A Proxy forwards TCP connections to a server, and fails on demand as networks do. It is
+// safe for concurrent use.
 type Proxy struct {
 	Address string // host:port
 
 	target   string
 	listener net.Listener
 
-	mu      sync.Mutex
-	open    map[net.Conn]bool
-	refuse  bool
-	left    int           // how many pieces pass until all is cut; negative: any number
-	passed  int           // pieces
-	stalled chan struct{} // closed when pieces pass again; nil: they do
+	mu        sync.Mutex
+	conns     map[net.Conn]bool
+	refuse    bool
+	remaining int           // chunks that may pass before the cut; negative: no limit
+	passed    int           // chunks
+	resume    chan struct{} // closed by Mend; nil while not stalled
 }
 
 // NewProxy starts a proxy that ends with the test.
@@ -29,53 +29,53 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Address: listener.Addr().String(), target: target, listener: listener, open: map[net.Conn]bool{}, left: -1}
+	p := &Proxy{Address: listener.Addr().String(), target: target, listener: listener, conns: map[net.Conn]bool{}, remaining: -1}
 	var all sync.WaitGroup
 	all.Go(func() { p.serve(&all) })
 	t.Cleanup(func() {
 		listener.Close()
 		p.Cut()
 		p.mu.Lock()
-		p.flow()
+		p.release()
 		p.mu.Unlock()
 		all.Wait()
 	})
 	return p
 }
 
-// Cut ends all connections, and refuses others until Mend.
+// Cut closes all connections, and refuses new ones until Mend.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut()
 }
 
-// CutAfter lets so many pieces pass, one is what a read yields in either direction, and
-// then cuts.
+// CutAfter cuts after so many more chunks; a chunk is the result of one read, in either
+// direction.
 func (p *Proxy) CutAfter(pieces int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left = pieces
+	p.remaining = pieces
 }
 
-// Stall lets nothing pass until Mend. Connections stay.
+// Stall holds all data until Mend. Connections stay open.
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stalled == nil {
-		p.stalled = make(chan struct{})
+	if p.resume == nil {
+		p.resume = make(chan struct{})
 	}
 }
 
-// Mend lets everything pass.
+// Mend ends the effect of Cut, CutAfter and Stall.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refuse, p.left = false, -1
-	p.flow()
+	p.refuse, p.remaining = false, -1
+	p.release()
 }
 
-// Passed is how many pieces have passed.
+// Passed returns how many chunks have passed.
 func (p *Proxy) Passed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,15 +84,15 @@ func (p *Proxy) Passed() int {
 
 func (p *Proxy) cut() {
 	p.refuse = true
-	for conn := range p.open {
+	for conn := range p.conns {
 		conn.Close()
 	}
 }
 
-func (p *Proxy) flow() {
-	if p.stalled != nil {
-		close(p.stalled)
-		p.stalled = nil
+func (p *Proxy) release() {
+	if p.resume != nil {
+		close(p.resume)
+		p.resume = nil
 	}
 }
 
@@ -103,44 +103,44 @@ func (p *Proxy) serve(all *sync.WaitGroup) {
 			return
 		}
 		server, err := net.Dial("tcp", p.target)
-		if err != nil || !p.keep(client, server) {
+		if err != nil || !p.track(client, server) {
 			client.Close()
 			if err == nil {
 				server.Close()
 			}
 			continue
 		}
-		all.Go(func() { p.pass(client, server) })
-		all.Go(func() { p.pass(server, client) })
+		all.Go(func() { p.copy(client, server) })
+		all.Go(func() { p.copy(server, client) })
 	}
 }
 
-func (p *Proxy) keep(conns ...net.Conn) bool {
+func (p *Proxy) track(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refuse {
 		return false
 	}
 	for _, conn := range conns {
-		p.open[conn] = true
+		p.conns[conn] = true
 	}
 	return true
 }
 
-// pass copies until one end closes, then closes both.
-func (p *Proxy) pass(from, to net.Conn) {
+// copy forwards data until either end closes, then closes both.
+func (p *Proxy) copy(from, to net.Conn) {
 	defer func() {
 		from.Close()
 		to.Close()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		delete(p.open, from)
+		delete(p.conns, from)
 	}()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if !p.may() {
+			if !p.admit() {
 				return
 			}
 			if _, err := to.Write(buffer[:n]); err != nil {
@@ -153,11 +153,11 @@ func (p *Proxy) pass(from, to net.Conn) {
 	}
 }
 
-// may waits for the leave to pass a piece, and tells whether there is one.
-func (p *Proxy) may() bool {
+// admit waits while the proxy is stalled, and tells whether the next chunk may pass.
+func (p *Proxy) admit() bool {
 	p.mu.Lock()
-	for p.stalled != nil {
-		stalled := p.stalled
+	for p.resume != nil {
+		stalled := p.resume
 		p.mu.Unlock()
 		<-stalled
 		p.mu.Lock()
@@ -166,11 +166,11 @@ func (p *Proxy) may() bool {
 	if p.refuse {
 		return false
 	}
-	if p.left == 0 {
+	if p.remaining == 0 {
 		p.cut()
 		return false
 	}
-	p.left--
+	p.remaining--
 	p.passed++
 	return true
 }

@@ -14,46 +14,46 @@ import (
 	"facteur/e2e/bench/child"
 )
 
-// A bench is the processes that are measured, and what was measured so far.
+// A bench is the measured processes, and the measurements so far.
 type bench struct {
 	options
-	dir       string // for what is built and stored
+	dir       string // for the built programs and the processes' folders
 	setup     child.Setup
 	processes []*child.Process
 	simulator *child.Process
 	server    *child.Process // Temporal; nil: none
 	daemon    *daemon
-	ways      []*way
+	variants  []*variant
 	facts     []string
 	memory    int64 // of the Temporal server, in bytes …
 	database  int64 // … and of its database
 }
 
-// A way is one of those to send a message.
-type way struct {
+// A variant is one of the ways to send a message.
+type variant struct {
 	name, what string
-	slow       bool // on Temporal
+	onTemporal bool // on Temporal
 	load       *child.Process
-	counts     int // the process whose costs count: load, or the daemon
+	pid        int // the process whose costs are measured: load, or the daemon
 	startup    time.Duration
 	idle, busy int64 // memory, in bytes, before any run and after all of them
 	runs       int
 	unknown    int              // of the runs …
-	unsent     int              // … and those of these that sent nothing, which the simulator alone knows
-	turns      map[int][]turn   // by how many at once
-	grew       map[string]int64 // files and databases, in bytes, by name
+	unsent     int              // … and how many of these sent nothing, as the simulator counts
+	samples    map[int][]sample // by concurrency
+	growth     map[string]int64 // bytes added to files and databases, by name
 	writes     int64            // of history shards
-	kept       child.Sizes      // what the Temporal server says of one run
+	stored     child.Sizes      // what the Temporal server stores of one run
 }
 
-// A turn is one measurement. What it cost is per run.
-type turn struct {
-	child.Load
+// A sample is one measurement. Processor times are per run.
+type sample struct {
+	child.LoadResult
 	own, server, simulator time.Duration
 }
 
-// all is the processor time of all that a run needs.
-func (t turn) all() time.Duration { return t.own + t.server + t.simulator }
+// totalCPU is the processor time of all processes that take part in a run.
+func (t sample) totalCPU() time.Duration { return t.own + t.server + t.simulator }
 
 func run(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "facteur-bench-")
@@ -63,12 +63,12 @@ func run(ctx context.Context, o options) error {
 	defer os.RemoveAll(dir)
 	b := &bench{options: o, dir: dir}
 	defer b.close()
-	defer context.AfterFunc(ctx, func() { // what is under way need not end
+	defer context.AfterFunc(ctx, func() { // an interrupt does not wait for runs in progress
 		b.close()
 		os.RemoveAll(dir)
 		os.Exit(1)
 	})()
-	for _, step := range []func() error{b.build, b.begin, b.warm, b.measure, b.look} {
+	for _, step := range []func() error{b.build, b.startAll, b.warmUp, b.measure, b.collectSizes} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// start starts a child with a folder of its own.
+// start starts a child process with a folder of its own.
 func (b *bench) start(program, as string) (*child.Process, error) {
 	s := b.setup
 	s.As, s.Dir = as, filepath.Join(b.dir, as)
@@ -103,8 +103,8 @@ func (b *bench) close() {
 	}
 }
 
-// begin starts all processes.
-func (b *bench) begin() (err error) {
+// startAll starts all processes.
+func (b *bench) startAll() (err error) {
 	say("starting")
 	if b.simulator, err = b.start("subject", "simulator"); err != nil {
 		return err
@@ -121,14 +121,14 @@ func (b *bench) begin() (err error) {
 		{"e", "temporal", "facteur on Temporal, which keeps the rate of each sender"},
 	}
 	for n, w := range ways {
-		one := &way{name: w.name, what: w.what, slow: slices.Contains([]string{"d", "d2", "e"}, w.name), turns: map[int][]turn{}, grew: map[string]int64{}}
-		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), w.name) || one.slow && b.store == "none" {
+		one := &variant{name: w.name, what: w.what, onTemporal: slices.Contains([]string{"d", "d2", "e"}, w.name), samples: map[int][]sample{}, growth: map[string]int64{}}
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), w.name) || one.onTemporal && b.store == "none" {
 			continue
 		}
 		b.setup.Prefix = []int{0, 1, 2, 4, 5, 6, 7, 8}[n]
 		switch {
-		case one.slow && b.server == nil:
-			err = b.beginTemporal()
+		case one.onTemporal && b.server == nil:
+			err = b.startTemporal()
 		case w.name == "b2" && b.daemon == nil:
 			b.daemon, err = startDaemon(b.dir, b.setup.API)
 		}
@@ -142,25 +142,25 @@ func (b *bench) begin() (err error) {
 		if one.load, err = b.start("subject", w.as); err != nil {
 			return err
 		}
-		one.counts, one.startup = one.load.PID, one.load.Startup
+		one.pid, one.startup = one.load.PID, one.load.Startup
 		if w.name == "b2" {
-			one.counts, one.startup = b.daemon.PID(), b.daemon.startup
+			one.pid, one.startup = b.daemon.PID(), b.daemon.startup
 		}
-		if one.idle, err = child.Memory(one.counts); err != nil {
+		if one.idle, err = child.Memory(one.pid); err != nil {
 			return err
 		}
-		b.ways = append(b.ways, one)
+		b.variants = append(b.variants, one)
 	}
-	if len(b.ways) == 0 {
+	if len(b.variants) == 0 {
 		return errors.New("-only names no way: they are a, b, b2, c, d, d2, e")
 	}
 	return nil
 }
 
-// sendersOf are the numbers that a way sends from: on Temporal no more than a hundred.
-func (b *bench) sendersOf(w *way) (ids []string) {
+// sendersOf returns the numbers that a variant sends from: on Temporal at most a hundred.
+func (b *bench) sendersOf(w *variant) (ids []string) {
 	count := b.senders
-	if w.slow {
+	if w.onTemporal {
 		count = min(count, 100)
 	}
 	for n := range count {
@@ -169,7 +169,7 @@ func (b *bench) sendersOf(w *way) (ids []string) {
 	return ids
 }
 
-func (b *bench) beginTemporal() (err error) {
+func (b *bench) startTemporal() (err error) {
 	if b.server, err = b.start("server", "temporal over "+b.store); err != nil {
 		return err
 	}
@@ -184,16 +184,17 @@ func (b *bench) beginTemporal() (err error) {
 	return nil
 }
 
-// warm lets each way send once through each sender, and more: what is made once is made then.
-func (b *bench) warm() error {
+// warmUp lets each variant send at least once from each sender, so that one-time costs are not
+// measured.
+func (b *bench) warmUp() error {
 	say("warming up")
-	for _, w := range b.ways {
-		o := child.Order{At: min(64, b.senders), For: time.Second}
-		if w.slow {
-			o = child.Order{At: 8, For: b.long}
+	for _, w := range b.variants {
+		o := child.Request{Concurrency: min(64, b.senders), Duration: time.Second}
+		if w.onTemporal {
+			o = child.Request{Concurrency: 8, Duration: b.temporalDuration}
 		}
 		for sent := 0; sent < len(b.sendersOf(w)); {
-			answer, err := w.load.Order(o)
+			answer, err := w.load.Send(o)
 			if err != nil {
 				return fmt.Errorf("%s: %w", w.what, err)
 			}
@@ -203,21 +204,21 @@ func (b *bench) warm() error {
 	return nil
 }
 
-// measure lets the ways take turns, those on Temporal apart: its server is busy for a while
-// after it has answered.
+// measure runs the variants in turns, those on Temporal separately: its server is busy for a
+// while after it has answered.
 func (b *bench) measure() error {
 	for _, slow := range []bool{false, true} {
-		var group []*way
-		for _, w := range b.ways {
-			if w.slow == slow {
+		var group []*variant
+		for _, w := range b.variants {
+			if w.onTemporal == slow {
 				group = append(group, w)
 			}
 		}
 		for round := range b.rounds * min(len(group), 1) {
 			say(fmt.Sprintf("round %d of %d%s", round+1, b.rounds, map[bool]string{true: ", on Temporal"}[slow]))
-			for _, at := range b.at {
+			for _, concurrency := range b.concurrencies {
 				for n := range group {
-					if err := b.take(group[(n+round)%len(group)], at); err != nil {
+					if err := b.runSample(group[(n+round)%len(group)], concurrency); err != nil {
 						return err
 					}
 				}
@@ -227,83 +228,83 @@ func (b *bench) measure() error {
 	return nil
 }
 
-// take gives a way its turn.
-func (b *bench) take(w *way, at int) error {
-	o := child.Order{At: at, For: b.turn}
-	if w.slow {
-		o.For = b.long
+// runSample measures a variant once.
+func (b *bench) runSample(w *variant, concurrency int) error {
+	o := child.Request{Concurrency: concurrency, Duration: b.duration}
+	if w.onTemporal {
+		o.Duration = b.temporalDuration
 	}
-	before, err := b.used(w)
+	before, err := b.usage(w)
 	if err != nil {
 		return err
 	}
-	answer, err := w.load.Order(o)
+	answer, err := w.load.Send(o)
 	if err != nil {
-		return fmt.Errorf("%s, %d at once: %w", w.what, at, err)
+		return fmt.Errorf("%s, %d at once: %w", w.what, concurrency, err)
 	}
-	after, err := b.used(w)
+	after, err := b.usage(w)
 	if err != nil {
 		return err
 	}
 	sent := after.accepted - before.accepted
 	if sent > answer.Runs || sent < answer.Runs-answer.Unknown {
-		return fmt.Errorf("%s, %d at once: %d runs, but the simulator accepted %d messages", w.what, at, answer.Runs, sent)
+		return fmt.Errorf("%s, %d at once: %d runs, but the simulator accepted %d messages", w.what, concurrency, answer.Runs, sent)
 	}
 	for name, size := range after.files {
-		w.grew[name] += size - before.files[name]
+		w.growth[name] += size - before.files[name]
 	}
 	w.writes += after.writes - before.writes
 	n := time.Duration(max(answer.Runs, 1))
 	w.runs += answer.Runs
 	w.unknown += answer.Unknown
 	w.unsent += answer.Runs - sent
-	w.turns[at] = append(w.turns[at], turn{answer.Load, (after.own - before.own) / n, (after.server - before.server) / n, (after.simulator - before.simulator) / n})
+	w.samples[concurrency] = append(w.samples[concurrency], sample{answer.LoadResult, (after.own - before.own) / n, (after.server - before.server) / n, (after.simulator - before.simulator) / n})
 	return nil
 }
 
-// A use is what was used up to a moment.
-type use struct {
+// A usage holds the cumulative counters at one moment.
+type usage struct {
 	own, server, simulator time.Duration
 	accepted               int              // messages
-	files                  map[string]int64 // how large they are
+	files                  map[string]int64 // sizes in bytes
 	writes                 int64
 }
 
-func (b *bench) used(w *way) (u use, err error) {
+func (b *bench) usage(w *variant) (u usage, err error) {
 	var problems [5]error
-	var state, stores child.Answer
-	u.own, problems[0] = child.CPU(w.counts)
+	var state, stores child.Response
+	u.own, problems[0] = child.CPU(w.pid)
 	u.simulator, problems[1] = child.CPU(b.simulator.PID)
-	state, problems[2] = b.simulator.Order(child.Order{})
+	state, problems[2] = b.simulator.Send(child.Request{})
 	u.accepted = state.Runs
-	if w.slow {
+	if w.onTemporal {
 		u.server, problems[3] = child.CPU(b.server.PID)
-		stores, problems[4] = b.server.Order(child.Order{})
+		stores, problems[4] = b.server.Send(child.Request{})
 		u.server += stores.CPU
 	} else {
-		stores, problems[4] = w.load.Order(child.Order{})
+		stores, problems[4] = w.load.Send(child.Request{})
 	}
 	u.files, u.writes = stores.Sizes.Files, stores.Sizes.Writes
 	return u, errors.Join(problems[:]...)
 }
 
-// look sees how large the processes are now, and what is kept of a run.
-func (b *bench) look() (err error) {
-	for _, w := range b.ways {
-		if w.busy, err = child.Memory(w.counts); err != nil {
+// collectSizes reads the processes' memory at the end, and what is stored of a run.
+func (b *bench) collectSizes() (err error) {
+	for _, w := range b.variants {
+		if w.busy, err = child.Memory(w.pid); err != nil {
 			return err
 		}
-		if !w.slow {
+		if !w.onTemporal {
 			continue
 		}
-		answer, err := w.load.Order(child.Order{})
+		answer, err := w.load.Send(child.Request{})
 		if err != nil {
 			return err
 		}
-		w.kept = answer.Sizes
+		w.stored = answer.Sizes
 	}
 	if b.server != nil {
-		answer, err := b.server.Order(child.Order{})
+		answer, err := b.server.Send(child.Request{})
 		if err != nil {
 			return err
 		}
@@ -314,10 +315,10 @@ func (b *bench) look() (err error) {
 	return nil
 }
 
-// middle is the median of what the turns of a way say.
-func (w *way) middle(at int, of func(turn) float64) float64 {
+// median returns the median of a value over the samples of a variant.
+func (w *variant) median(concurrency int, of func(sample) float64) float64 {
 	var all []float64
-	for _, t := range w.turns[at] {
+	for _, t := range w.samples[concurrency] {
 		all = append(all, of(t))
 	}
 	return median(all)

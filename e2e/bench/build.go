@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// build builds what runs as a process of its own, so that none is larger than it has to be.
+// build builds a program for each kind of process, so that none links more than it needs.
 func (b *bench) build() error {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {

@@ -71,7 +71,7 @@ func startDaemon(dir, api string) (*daemon, error) {
 	}
 }
 
-// readURL reads where a daemon is, from its doorplate; "" when it is not up yet.
+// readURL reads the daemon's address from its daemon.json; "" while there is none.
 func readURL(doorplate string) string {
 	var plate struct{ URL string }
 	text, err := os.ReadFile(doorplate)

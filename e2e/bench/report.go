@@ -10,37 +10,37 @@ import (
 	"time"
 )
 
-// report prints what was measured, in Markdown.
+// report prints the measurements in Markdown.
 func (b *bench) report(w io.Writer) {
 	fmt.Fprintf(w, "Runs of one step, which sends one message, on %d processors; %d sender numbers, medians of %d rounds of %v (%v on Temporal).\n\n",
-		runtime.NumCPU(), b.senders, b.rounds, b.turn, b.long)
+		runtime.NumCPU(), b.senders, b.rounds, b.duration, b.temporalDuration)
 	fmt.Fprintf(w, "| | | at once | runs a second | of the first | of it, by CPU | p50 | p99 | CPU µs a run | + servers | + simulator |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
-	for _, one := range b.ways {
-		for _, at := range b.at {
+	for _, one := range b.variants {
+		for _, concurrency := range b.concurrencies {
 			server := "–"
-			if one.slow {
-				server = micros(one.middle(at, func(t turn) float64 { return float64(t.server) }))
+			if one.onTemporal {
+				server = micros(one.median(concurrency, func(t sample) float64 { return float64(t.server) }))
 			}
-			fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", one.name, one.what, at,
-				number(one.middle(at, func(t turn) float64 { return t.Rate })), b.ratio(one, at, func(mine, first turn) float64 { return mine.Rate / first.Rate }),
-				b.ratio(one, at, func(mine, first turn) float64 { return float64(first.all()) / float64(mine.all()) }),
-				shown(one.middle(at, func(t turn) float64 { return float64(t.P50) })), shown(one.middle(at, func(t turn) float64 { return float64(t.P99) })),
-				micros(one.middle(at, func(t turn) float64 { return float64(t.own) })), server,
-				micros(one.middle(at, func(t turn) float64 { return float64(t.simulator) })))
+			fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", one.name, one.what, concurrency,
+				formatRate(one.median(concurrency, func(t sample) float64 { return t.Rate })), b.ratio(one, concurrency, func(mine, first sample) float64 { return mine.Rate / first.Rate }),
+				b.ratio(one, concurrency, func(mine, first sample) float64 { return float64(first.totalCPU()) / float64(mine.totalCPU()) }),
+				formatNanos(one.median(concurrency, func(t sample) float64 { return float64(t.P50) })), formatNanos(one.median(concurrency, func(t sample) float64 { return float64(t.P99) })),
+				micros(one.median(concurrency, func(t sample) float64 { return float64(t.own) })), server,
+				micros(one.median(concurrency, func(t sample) float64 { return float64(t.simulator) })))
 		}
 	}
 	fmt.Fprintf(w, "\n| | | ready after | memory, idle | memory, after so many runs |\n| --- | --- | ---: | ---: | ---: |\n")
-	for _, one := range b.ways {
+	for _, one := range b.variants {
 		fmt.Fprintf(w, "| %s | %s | %v | %s | %s after %d |\n", one.name, one.what, one.startup.Round(time.Millisecond), megabytes(one.idle), megabytes(one.busy), one.runs)
 	}
 	b.reportServer(w)
 }
 
-// ratio compares a way with the first, round by round.
-func (b *bench) ratio(one *way, at int, of func(mine, first turn) float64) string {
+// ratio returns the median ratio of a variant to the first one, compared round by round.
+func (b *bench) ratio(one *variant, concurrency int, of func(mine, first sample) float64) string {
 	var all []float64
-	for n, t := range one.turns[at] {
-		all = append(all, of(t, b.ways[0].turns[at][n]))
+	for n, t := range one.samples[concurrency] {
+		all = append(all, of(t, b.variants[0].samples[concurrency][n]))
 	}
 	if m := median(all); m < 0.1 {
 		return fmt.Sprintf("%.4f", m)
@@ -48,7 +48,7 @@ func (b *bench) ratio(one *way, at int, of func(mine, first turn) float64) strin
 	return fmt.Sprintf("%.2f", median(all))
 }
 
-func number(f float64) string {
+func formatRate(f float64) string {
 	if f < 100 {
 		return fmt.Sprintf("%.1f", f)
 	}
@@ -59,7 +59,7 @@ func micros(f float64) string { return fmt.Sprintf("%.0f", f/1000) }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/(1<<20)) }
 
-func shown(nanos float64) string {
+func formatNanos(nanos float64) string {
 	d := time.Duration(nanos)
 	switch {
 	case d < 10*time.Millisecond:
@@ -70,18 +70,18 @@ func shown(nanos float64) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// reportServer tells what stays of a run, and of the Temporal server.
+// reportServer prints what is stored of a run, and the size of the Temporal server.
 func (b *bench) reportServer(w io.Writer) {
-	for _, one := range b.ways {
+	for _, one := range b.variants {
 		var kept []string
-		if one.kept.Events > 0 {
-			kept = append(kept, fmt.Sprintf("%.0f events of history, %.0f bytes by the server's count", one.kept.Events, one.kept.HistoryBytes))
+		if one.stored.Events > 0 {
+			kept = append(kept, fmt.Sprintf("%.0f events of history, %.0f bytes by the server's count", one.stored.Events, one.stored.HistoryBytes))
 		}
 		if one.writes > 0 {
 			kept = append(kept, fmt.Sprintf("%.1f writes of its history shard", float64(one.writes)/float64(max(one.runs, 1))))
 		}
-		for _, name := range slices.Sorted(maps.Keys(one.grew)) {
-			if per := float64(one.grew[name]) / float64(max(one.runs, 1)); per >= 1 {
+		for _, name := range slices.Sorted(maps.Keys(one.growth)) {
+			if per := float64(one.growth[name]) / float64(max(one.runs, 1)); per >= 1 {
 				kept = append(kept, fmt.Sprintf("%s %.0f bytes", name, per))
 			}
 		}

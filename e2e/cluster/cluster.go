@@ -1,6 +1,6 @@
-// Package cluster runs several daemons of one project, as processes of their own, over one
-// Temporal server and one ledger in PostgreSQL, with a simulator of the Cloud API in front:
-// see Start. Its tests kill daemons while they send.
+// Package cluster runs several daemons of one project, each a process, over one Temporal
+// server and one ledger in PostgreSQL, against a simulator of the Cloud API: see Start. Its
+// tests kill daemons while they send.
 package cluster
 
 import (
@@ -34,24 +34,24 @@ const (
 	verifyToken = "to-be-verified"
 )
 
-// A Cluster is a project and all that its daemons share.
+// A Cluster is a project, its daemons and what they share.
 type Cluster struct {
-	API     *simulator.Simulator
-	Daemons []*Daemon
-	Hooks   *Post // the way of webhooks to the daemons
+	API      *simulator.Simulator
+	Daemons  []*Daemon
+	Webhooks *Balancer // delivers webhooks to the daemons
 
-	Temporal, Ledger *e2e.Proxy // the ways of the daemons to their servers
+	Temporal, Ledger *e2e.Proxy // between the daemons and these servers
 
-	t        testing.TB
-	dir      string // the project
-	space    string // the namespace
-	password string
+	t         testing.TB
+	dir       string // the project
+	namespace string // the namespace
+	password  string
 }
 
-// Start starts the servers and so many daemons, that end with the test.
+// Start starts the servers and so many daemons; all end with the test.
 func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, dir: t.TempDir(), space: "cluster"}
+	c := &Cluster{t: t, dir: t.TempDir(), namespace: "cluster"}
 	db := postgres.Start(t)
 	u, err := url.Parse(db.Database(t))
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	c.Ledger = e2e.NewProxy(t, u.Host)
 	u.Host = c.Ledger.Address
 	server := temporal.Start(t)
-	server.Namespace(t, c.space)
+	server.Namespace(t, c.namespace)
 	c.Temporal = e2e.NewProxy(t, server.Address)
 
 	c.API, err = simulator.New(simulator.Options{Seed: 7, Keep: 100_000, Scene: simulator.Scene{Statuses: simulator.Statuses{
@@ -78,7 +78,7 @@ server: {engine: temporal, keys_file: keys.json}
 temporal: {address: %q, namespace: %s}
 ledger: {postgres: %q}
 vault: {key_file: vault.key}
-`, connection, graph.URL, c.Temporal.Address, c.space, u))
+`, connection, graph.URL, c.Temporal.Address, c.namespace, u))
 	for name, text := range flows {
 		c.write(name+".flow.yaml", text)
 	}
@@ -90,11 +90,11 @@ vault: {key_file: vault.key}
 	for n, d := range c.Daemons {
 		d.client.Key = strings.TrimSpace(key)
 		if d.Start(); n == 0 {
-			require.FileExists(t, filepath.Join(c.dir, "vault.key"), "the first makes the key that all have")
+			require.FileExists(t, filepath.Join(c.dir, "vault.key"), "the first daemon creates the key that all share")
 		}
 	}
-	c.Hooks = newPost(t, c.Daemons)
-	require.NoError(t, c.API.Subscribe(t.Context(), simulator.Webhook{URL: c.Hooks.URL + "/webhooks/whatsapp/" + connection, VerifyToken: verifyToken}))
+	c.Webhooks = newBalancer(t, c.Daemons)
+	require.NoError(t, c.API.Subscribe(t.Context(), simulator.Webhook{URL: c.Webhooks.URL + "/webhooks/whatsapp/" + connection, VerifyToken: verifyToken}))
 	return c
 }
 
@@ -111,7 +111,7 @@ func freeAddress(t testing.TB) string {
 
 // A Daemon is one process of facteur serve, with a data folder of its own.
 type Daemon struct {
-	*e2e.Process        // the last
+	*e2e.Process        // the current or the last one
 	Listen       string // host:port
 
 	cluster *Cluster
@@ -125,7 +125,7 @@ func newDaemon(c *Cluster, n int) *Daemon {
 	return d
 }
 
-// Client asks the daemon's API.
+// Client returns a client of the daemon's API.
 func (d *Daemon) Client() *server.Client { return d.client }
 
 // Start starts the daemon, and returns once it is ready.
@@ -145,18 +145,18 @@ func (d *Daemon) env() []string {
 	}
 }
 
-// Kill ends the daemon without any order.
-func (d *Daemon) Kill() { d.End(syscall.SIGKILL) }
+// Kill ends the daemon by SIGKILL.
+func (d *Daemon) Kill() { d.SignalAndWait(syscall.SIGKILL) }
 
-// Stop asks the daemon to end in order, and returns once it has.
-func (d *Daemon) Stop() { d.End(syscall.SIGTERM) }
+// Stop shuts the daemon down by SIGTERM, and waits until it has exited.
+func (d *Daemon) Stop() { d.SignalAndWait(syscall.SIGTERM) }
 
-// Command runs a command for people, as whoever works at the daemon would.
+// Command runs a facteur command in the project, with the daemon's environment.
 func (d *Daemon) Command(args ...string) (stdout, stderr string, code int) {
 	return d.CommandWith(nil, args...)
 }
 
-// CommandWith is Command with more in the environment, for a minute at most.
+// CommandWith is Command with more environment variables. It kills the command after a minute.
 func (d *Daemon) CommandWith(env []string, args ...string) (stdout, stderr string, code int) {
 	t := d.cluster.t
 	t.Helper()
@@ -164,48 +164,48 @@ func (d *Daemon) CommandWith(env []string, args ...string) (stdout, stderr strin
 	cmd := e2e.Command(t, d.cluster.dir, append(d.env(), env...), args...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	require.NoError(t, cmd.Start())
-	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
-	defer late.Stop()
+	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
 	_ = cmd.Wait()
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
-// A Post carries webhooks to the daemons by turns, to another one when one does not answer
-// with 200, and tries again until one does, as Meta and a load balancer do together.
-type Post struct {
+// A Balancer forwards webhooks to the daemons round-robin, and retries with the next daemon
+// until one answers with 200, as Meta and a load balancer do together.
+type Balancer struct {
 	URL string
 
-	daemons []*Daemon
-	turn    atomic.Int64
-	held    atomic.Bool
-	waiting atomic.Int64
-	told    atomic.Int64
-	over    chan struct{}
+	daemons   []*Daemon
+	next      atomic.Int64
+	held      atomic.Bool
+	waiting   atomic.Int64
+	delivered atomic.Int64
+	done      chan struct{}
 }
 
-func newPost(t testing.TB, daemons []*Daemon) *Post {
-	p := &Post{daemons: daemons, over: make(chan struct{})}
+func newBalancer(t testing.TB, daemons []*Daemon) *Balancer {
+	p := &Balancer{daemons: daemons, done: make(chan struct{})}
 	s := httptest.NewServer(p)
 	p.URL = s.URL
 	t.Cleanup(s.Close)
-	t.Cleanup(func() { close(p.over) })
+	t.Cleanup(func() { close(p.done) })
 	return p
 }
 
-// Hold keeps webhooks back, or lets them go on.
-func (p *Post) Hold(held bool) { p.held.Store(held) }
+// Hold starts or stops holding webhooks back.
+func (p *Balancer) Hold(held bool) { p.held.Store(held) }
 
-// Waiting is how many webhooks were not taken by a daemon yet.
-func (p *Post) Waiting() int { return int(p.waiting.Load()) }
+// Waiting returns how many webhooks no daemon has answered with 200 yet.
+func (p *Balancer) Waiting() int { return int(p.waiting.Load()) }
 
-// Told is how many were.
-func (p *Post) Told() int { return int(p.told.Load()) }
+// Delivered returns how many webhooks a daemon has answered with 200.
+func (p *Balancer) Delivered() int { return int(p.delivered.Load()) }
 
 // ServeHTTP implements http.Handler.
-func (p *Post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	if r.Method == http.MethodGet {
-		answer, err := http.Get("http://" + p.next().Listen + r.URL.RequestURI())
+		answer, err := http.Get("http://" + p.pick().Listen + r.URL.RequestURI())
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -218,21 +218,21 @@ func (p *Post) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.waiting.Add(1)
 	go func() {
 		defer p.waiting.Add(-1)
-		for p.held.Load() || !p.carry(r.URL.RequestURI(), r.Header.Clone(), body) {
+		for p.held.Load() || !p.forward(r.URL.RequestURI(), r.Header.Clone(), body) {
 			select {
-			case <-p.over:
+			case <-p.done:
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
-		p.told.Add(1)
+		p.delivered.Add(1)
 	}()
 }
 
-func (p *Post) next() *Daemon { return p.daemons[int(p.turn.Add(1))%len(p.daemons)] }
+func (p *Balancer) pick() *Daemon { return p.daemons[int(p.next.Add(1))%len(p.daemons)] }
 
-func (p *Post) carry(path string, header http.Header, body []byte) bool {
-	req, _ := http.NewRequest(http.MethodPost, "http://"+p.next().Listen+path, bytes.NewReader(body))
+func (p *Balancer) forward(path string, header http.Header, body []byte) bool {
+	req, _ := http.NewRequest(http.MethodPost, "http://"+p.pick().Listen+path, bytes.NewReader(body))
 	req.Header = header
 	answer, err := http.DefaultClient.Do(req)
 	if err != nil {

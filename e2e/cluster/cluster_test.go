@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { e2e.Main(m) }
 
-// head begins the flows of these tests.
+// head is the beginning of the tests' flows.
 const head = `
 flow: %s
 inputs:
@@ -25,37 +25,37 @@ inputs:
 steps:
 `
 
-// send is a step that writes to the phone.
+// send is a step that sends a message to the phone.
 const send = `  - {id: send, action: whatsapp.send_message, connection: shop, unknown_timeout: 2s, with: {recipient: "${inputs.phone}", sender_phone_id: "${inputs.sender}", message_type: text, message: {body: Bonjour}}}
 `
 
-// A daemon is killed while a thousand sends are under way, and webhooks are kept back until
-// the others have found out what it left. Nothing is lost, nothing is sent twice; what
-// nobody knew is settled by the webhooks, all but what was never sent.
-func TestKilled(t *testing.T) {
+// A daemon is killed while a thousand runs send, and webhooks are held back until the other
+// daemons have taken over its runs. Nothing is lost and nothing is sent twice. Webhooks settle
+// the unknown outcomes, except those of messages that were never sent.
+func TestKilledDaemon(t *testing.T) {
 	const runs = 1000
-	l := newLoad(t, cluster.Start(t, 3, map[string]string{"hello": fmt.Sprintf(head, "hello") + send}))
+	l := newClient(t, cluster.Start(t, 3, map[string]string{"hello": fmt.Sprintf(head, "hello") + send}))
 	require.NoError(t, l.API.AddFault(simulator.Fault{Do: simulator.Delay, Delay: simulator.Duration(3 * time.Second)}))
-	l.Hooks.Hold(true)
+	l.Webhooks.Hold(true)
 	var all sync.WaitGroup
-	all.Go(func() { l.startAll("hello", runs, toMany) })
+	all.Go(func() { l.startAll("hello", runs, inputsOf) })
 	for l.API.Counts().Accepted < runs/3 {
 		time.Sleep(time.Millisecond)
 	}
 	l.Daemons[0].Kill()
 	t.Logf("killed when %d of %d were accepted", l.API.Counts().Accepted, runs)
 	all.Wait()
-	before := l.rest(3 * time.Minute)
-	l.Hooks.Hold(false)
-	after := l.details(time.Minute)
+	before := l.waitEnded(3 * time.Minute)
+	l.Webhooks.Hold(false)
+	after := l.waitDetails(time.Minute)
 	t.Logf("before the webhooks: %d runs with unknown outcomes", before)
 	c := l.count(after)
 	t.Log(c)
 	assert.Equal(t, runs, c.acknowledged)
-	assert.Positive(t, c.doubts)
+	assert.Positive(t, c.unknownAtFirst)
 	assert.Equal(t, runs-c.accepted, c.unknown, "nobody knows only of what was never sent")
 
-	// A person says so, and then it is sent; the daemon that was killed is back, and does it.
+	// Settled by hand as not sent, they are retried and sent, by the daemon that was killed.
 	l.API.ClearFaults()
 	l.Daemons[0].Start()
 	var settled []string
@@ -69,7 +69,7 @@ func TestKilled(t *testing.T) {
 		require.Zero(t, code, said)
 		settled = append(settled, run)
 	}
-	after = l.details(time.Minute)
+	after = l.waitDetails(time.Minute)
 	for _, run := range settled {
 		assert.EqualValues(t, "succeeded", after[run].Status)
 	}

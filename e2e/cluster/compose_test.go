@@ -22,9 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two daemons of the compose file, with the variables that it and the image give them, over
-// servers as it has them, carry a run: one is told to start it, the other knows of it. What is
-// needed before is made by the commands that SCALING.md names.
+// Two daemons with the compose file's variables, over the servers that it names, execute a run:
+// one starts it, the other reports it. The preparations are the commands of SCALING.md.
 func TestCompose(t *testing.T) {
 	text, err := os.ReadFile("../../examples/deploy/compose.yaml")
 	require.NoError(t, err)
@@ -44,7 +43,7 @@ func TestCompose(t *testing.T) {
 	daemon := compose.Services["facteur"]
 
 	db := postgres.Start(t)
-	temporalServer := temporal.StartOver(t, db, 4)
+	temporalServer := temporal.StartOnPostgres(t, db, 4)
 	temporalServer.Namespace(t, daemon.Environment["FACTEUR_TEMPORAL_NAMESPACE"])
 	db.Exec(t, db.URL("postgres"), "CREATE ROLE facteur LOGIN PASSWORD 'made-up'", "CREATE DATABASE facteur OWNER facteur")
 	api, err := simulator.New(simulator.Options{})

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stormFlows are of every kind of step, with calls that are cut off soon.
+// stormFlows cover the kinds of steps, with short time-outs.
 func stormFlows() map[string]string {
 	to := func(id, phone, more string) string {
 		return fmt.Sprintf(`{id: %s, action: whatsapp.send_message, connection: shop, timeout: 3s, unknown_timeout: 3s, with: {recipient: "%s", sender_phone_id: "${inputs.sender}", message_type: text, message: {body: "%s"}}%s}`, id, phone, id, more)
@@ -42,12 +42,12 @@ func stormFlows() map[string]string {
 	return flows
 }
 
-// Daemons are killed and stopped at any moment, and come back, while customers start runs,
-// operators interfere, answers are lost and webhooks come late, twice, or in another order.
-// No run is lost, nothing is sent twice, and every run ends.
+// Daemons are killed, stopped and restarted at random while clients start runs, operators
+// interfere, answers are lost and webhooks arrive late, twice or out of order. No run is lost,
+// nothing is sent twice, and every run ends.
 func TestStorm(t *testing.T) {
-	length := e2e.StormFor(t, 25*time.Second)
-	l := newLoad(t, cluster.Start(t, 3, stormFlows()))
+	length := e2e.StormDuration(t, 25*time.Second)
+	l := newClient(t, cluster.Start(t, 3, stormFlows()))
 	for _, f := range []simulator.Fault{
 		{Do: simulator.Drop, Odds: 0.04}, {Do: simulator.Status, Odds: 0.02}, {Do: simulator.Status, Odds: 0.02, Accepted: true},
 		{Do: simulator.Reset, Odds: 0.02}, {Do: simulator.Reset, Odds: 0.02, Accepted: true}, {Do: simulator.Truncate, Odds: 0.02},
@@ -81,16 +81,16 @@ func TestStorm(t *testing.T) {
 	close(over)
 	all.Wait()
 	l.API.ClearFaults()
-	l.Hooks.Hold(false)
-	_ = l.insist(func(ctx context.Context, d *server.Client) error {
+	l.Webhooks.Hold(false)
+	_ = l.retry(func(ctx context.Context, d *server.Client) error {
 		return d.Resume(ctx, server.ResumeRequest{Scope: "connection", Name: "shop"})
 	})
-	runs := l.details(4 * time.Minute)
-	t.Logf("killed %d times, stopped %d times, webhooks %d: %v", kills, stops, l.Hooks.Told(), l.count(runs))
+	runs := l.waitDetails(4 * time.Minute)
+	t.Logf("killed %d times, stopped %d times, webhooks %d: %v", kills, stops, l.Webhooks.Delivered(), l.count(runs))
 }
 
-// customer starts runs until the storm is over.
-func (l *load) customer(n int, over <-chan struct{}) {
+// customer starts random runs until the storm is over.
+func (l *client) customer(n int, over <-chan struct{}) {
 	random := rand.New(rand.NewPCG(uint64(n), 7))
 	flows := []string{"plain", "each_of", "await", "reply", "retry", "both", "paused", "attend", "once", "locked"}
 	for i := 0; ; i++ {
@@ -102,10 +102,10 @@ func (l *load) customer(n int, over <-chan struct{}) {
 		flow := flows[random.IntN(len(flows))]
 		phone := fmt.Sprintf("+336%02d%06d", n+10, i)
 		if flow == "once" {
-			phone = fmt.Sprintf("+33699%06d", i/3) // all customers share it
+			phone = fmt.Sprintf("+33699%06d", i/3) // shared by all customers
 		}
 		sender := fmt.Sprintf("1065403522429%02d", random.IntN(10))
-		for range 1 + random.IntN(8)/7 { // some say it twice
+		for range 1 + random.IntN(8)/7 { // some requests are repeated
 			if _, ok := l.start(flow, fmt.Sprintf("%s %d %d", flow, n, i), map[string]any{"phone": phone, "sender": sender}); !ok {
 				return
 			}
@@ -118,15 +118,16 @@ func (l *load) customer(n int, over <-chan struct{}) {
 	}
 }
 
-// operator does to runs what people do, until the storm is over.
-func (l *load) operator(over <-chan struct{}) {
+// operator cancels, retries and resends random runs, pauses the connection and holds webhooks,
+// until the storm is over.
+func (l *client) operator(over <-chan struct{}) {
 	for {
 		select {
 		case <-over:
 			return
 		case <-time.After(time.Duration(rand.IntN(300)) * time.Millisecond):
 		}
-		run := l.some()
+		run := l.anyRun()
 		d := l.Daemons[rand.IntN(len(l.Daemons))].Client()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		switch rand.IntN(9) {
@@ -136,20 +137,20 @@ func (l *load) operator(over <-chan struct{}) {
 			_ = d.Retry(ctx, run, server.RetryRequest{})
 		case 4:
 			l.mu.Lock()
-			l.wild[run] = true
+			l.resent[run] = true
 			l.mu.Unlock()
 			_ = d.Retry(ctx, run, server.RetryRequest{Resend: true})
 		case 5:
 			if d.Pause(ctx, server.PauseRequest{Scope: "connection", Name: "shop", Reason: "storm"}) == nil {
 				time.Sleep(time.Duration(rand.IntN(1000)) * time.Millisecond)
 			}
-			_ = l.insist(func(ctx context.Context, d *server.Client) error {
+			_ = l.retry(func(ctx context.Context, d *server.Client) error {
 				return d.Resume(ctx, server.ResumeRequest{Scope: "connection", Name: "shop"})
 			})
 		case 6:
-			l.Hooks.Hold(true)
+			l.Webhooks.Hold(true)
 			time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
-			l.Hooks.Hold(false)
+			l.Webhooks.Hold(false)
 		default:
 			_, _ = d.Run(ctx, run, 0)
 		}
@@ -157,11 +158,11 @@ func (l *load) operator(over <-chan struct{}) {
 	}
 }
 
-// some is any run that was acknowledged.
-func (l *load) some() string {
+// anyRun returns the id of a random acknowledged run.
+func (l *client) anyRun() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, run := range l.acked {
+	for _, run := range l.started {
 		return run
 	}
 	return "none"

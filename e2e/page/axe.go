@@ -13,23 +13,23 @@ import (
 // folder is that of this package.
 func Axe(t testing.TB) (script string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(e2e.Packages(t), "node_modules", "axe-core", "axe.min.js"))
+	text, err := os.ReadFile(filepath.Join(e2e.InstallPackages(t), "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// Barriers returns what axe finds wrong with the page, one line each.
-func (tab *Tab) Barriers(axe string) []string {
+// AccessibilityViolations returns what axe finds wrong with the page, one line each.
+func (tab *Tab) AccessibilityViolations(axe string) []string {
 	tab.t.Helper()
-	tab.Do(axe)
+	tab.Run(axe)
 	return Eval[[]string](tab, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v =>
 		v.id + ": " + v.help + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + (n.any[0] ? n.any[0].message : "")).join(" | ")))`)
 }
 
-// Overflow returns the elements that reach over the window's edges, or whose content
-// reaches over theirs. What scrolls by itself may.
+// Overflow returns the elements that extend beyond the window, or whose content extends beyond
+// them, except those that may scroll.
 func (tab *Tab) Overflow(mayScroll ...string) []string {
 	tab.t.Helper()
 	return Eval[[]string](tab, `(() => {

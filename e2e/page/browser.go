@@ -1,4 +1,4 @@
-// Package page looks at our pages as people do, in a headless Chromium: see Start.
+// Package page tests the web pages in a headless Chromium: see Start.
 package page
 
 import (
@@ -15,15 +15,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a tab may take for one thing, and the browser to start: on a busy
-// machine, and the first time that it is started there.
+// patience bounds each operation of a tab, and the browser's start, which is slow the first
+// time and on a busy machine.
 const patience = time.Minute
 
-// A Browser is a Chromium with nothing of anybody in it.
+// A Browser is a Chromium with an empty profile.
 type Browser struct{ ctx context.Context }
 
-// Start starts a browser that ends with the test. It is for pages of our own only: it runs
-// without its sandbox, which containers and root do not have.
+// Start starts a browser that ends with the test. It is only for trusted pages: it runs without
+// its sandbox, which does not work in containers or for root.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	path := ""
@@ -34,7 +34,7 @@ func Start(t testing.TB) *Browser {
 		}
 	}
 	if path == "" {
-		e2e.Missing(t, "there is no Chromium here: apt-get install chromium")
+		e2e.SkipMissing(t, "there is no Chromium here: apt-get install chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.WSURLReadTimeout(patience), chromedp.Flag("hide-scrollbars", true))
@@ -48,13 +48,13 @@ func Start(t testing.TB) *Browser {
 	return &Browser{ctx}
 }
 
-// A Look is the size of a window in pixels, and whether its system is dark.
-type Look struct {
+// A Window is the size of a window in pixels, and whether the colour scheme is dark.
+type Window struct {
 	Width, Height int64
 	Dark          bool
 }
 
-// A Tab shows a page. What goes wrong in one ends the test.
+// A Tab shows a page. Any error of an operation ends the test.
 type Tab struct {
 	ctx context.Context
 	t   testing.TB
@@ -62,7 +62,7 @@ type Tab struct {
 
 // Open opens an address in a tab that ends with the test. An error in the page's scripts
 // fails the test.
-func (b *Browser) Open(t testing.TB, address string, look Look) *Tab {
+func (b *Browser) Open(t testing.TB, address string, look Window) *Tab {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithListener(func(event any) {
 		if thrown, ok := event.(*runtime.EventExceptionThrown); ok {
@@ -84,21 +84,21 @@ func (b *Browser) Open(t testing.TB, address string, look Look) *Tab {
 	return tab
 }
 
-// Go shows another address.
+// Go navigates to another address.
 func (tab *Tab) Go(address string) {
 	tab.t.Helper()
 	run(tab, address, chromedp.Navigate(address))
 }
 
-// WithoutScripts keeps the scripts of the pages that are opened from now on from running;
-// what the test itself evaluates still does.
+// WithoutScripts disables the scripts of pages opened from now on; what the test itself
+// evaluates still runs.
 func (tab *Tab) WithoutScripts() {
 	tab.t.Helper()
 	run(tab, "no scripts", command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 }
 
-// Do runs JavaScript.
-func (tab *Tab) Do(script string) {
+// Run runs JavaScript.
+func (tab *Tab) Run(script string) {
 	tab.t.Helper()
 	Eval[chromedp.Void](tab, script)
 }
@@ -109,8 +109,8 @@ func Eval[T any](tab *Tab, script string) T {
 	return run(tab, script, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
-// Until waits until a JavaScript condition holds, over changes of the page. What throws does
-// not hold yet.
+// Until waits until a JavaScript condition holds, also across navigations. A condition that
+// throws does not hold yet.
 func (tab *Tab) Until(condition string) {
 	tab.t.Helper()
 	ctx, stop := context.WithTimeout(tab.ctx, patience)
@@ -136,8 +136,8 @@ func (tab *Tab) Type(keys string) {
 	run(tab, "type "+keys, chromedp.KeyEvent(keys))
 }
 
-// Shot takes a picture of what can be seen.
-func (tab *Tab) Shot() (png []byte) {
+// Screenshot returns a PNG of the visible part of the page.
+func (tab *Tab) Screenshot() (png []byte) {
 	tab.t.Helper()
 	return run(tab, "take a picture", chromedp.CaptureScreenshot())
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const asks = `flow: ask
+const askFlow = `flow: ask
 description: Ask something.
 inputs:
   phone: {type: string, format: e164, description: Who is asked}
@@ -34,105 +34,106 @@ outputs: {answer: "${steps.reply.outputs.text}"}
 
 func TestMain(m *testing.M) { e2e.Main(m) }
 
-// develop starts `facteur dev` on a folder with one flow, and returns the addresses of its
-// two pages.
-func develop(t *testing.T) (file, flows, phone string) {
+// startDev starts `facteur dev` on a folder with one flow, and returns the addresses of its two
+// pages.
+func startDev(t *testing.T) (file, flows, phone string) {
 	t.Helper()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "ask.flow.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(asks), 0o644))
-	_, flows, phone = developAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, os.WriteFile(file, []byte(askFlow), 0o644))
+	_, flows, phone = startDevAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
 	return file, flows, phone
 }
 
-// developAt starts it on a folder and two addresses.
-func developAt(t *testing.T, dir, listen, simulator string) (dev *e2e.Process, flows, phone string) {
+// startDevAt starts it on a folder, at two addresses.
+func startDevAt(t *testing.T, dir, listen, simulator string) (dev *e2e.Process, flows, phone string) {
 	t.Helper()
 	dev = e2e.Start(t, e2e.Command(t, dir, nil, "dev", "--listen", listen, "--simulator", simulator))
 	dev.Log.Wait(t, `ready in`)
 	return dev, dev.Log.Wait(t, `flows +(\S+)/\n`), dev.Log.Wait(t, `phone +(\S+)/\n`)
 }
 
-// TestDevEnds: when the process is gone both pages say so, and go on when it is back.
-func TestDevEnds(t *testing.T) {
+// TestDevReconnects: when the process has exited both pages say so; they reconnect when it is
+// back.
+func TestDevReconnects(t *testing.T) {
 	browser := page.Start(t)
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "ask.flow.yaml"), []byte(asks), 0o644))
-	dev, flows, phone := developAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ask.flow.yaml"), []byte(askFlow), 0o644))
+	dev, flows, phone := startDevAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
 	tab, talk := browser.Open(t, flows, wide), browser.Open(t, phone, wide)
 	tab.Until(`news.readyState === EventSource.OPEN`)
 	talk.Until(`stream.readyState === EventSource.OPEN`)
 
-	dev.End(syscall.SIGKILL)
+	dev.SignalAndWait(syscall.SIGKILL)
 	tab.Until(`document.getElementById("gone").innerText.includes("does not answer")`)
 	talk.Until(`document.getElementById("notice").innerText.includes("does not answer")`)
 
-	developAt(t, dir, strings.TrimPrefix(flows, "http://"), strings.TrimPrefix(phone, "http://"))
+	startDevAt(t, dir, strings.TrimPrefix(flows, "http://"), strings.TrimPrefix(phone, "http://"))
 	tab.Until(`document.getElementById("gone").innerText === ""`)
 	talk.Until(`document.getElementById("notice").innerText === ""`)
 }
 
-// TestDevMistakes: what is wrong can be read on a phone too, but for the line of the flow, which
-// scrolls; so can an outcome that nobody knows, which appears by itself.
-func TestDevMistakes(t *testing.T) {
+// TestDevErrors: diagnostics and unknown outcomes appear without a reload and fit a phone, except
+// for the source line, which scrolls.
+func TestDevErrors(t *testing.T) {
 	browser, axe := page.Start(t), page.Axe(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"ask":   asks,
+		"ask":   askFlow,
 		"wrong": "flow: wrong\nsteps:\n  - {id: tell, action: whatsapp.send_message, connection: shop, hint: \"" + strings.Repeat("long ", 30) + "\"}\n",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".flow.yaml"), []byte(text), 0o644))
 	}
-	_, flows, phone := developAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
+	_, flows, phone := startDevAt(t, dir, "127.0.0.1:0", "127.0.0.1:0")
 	lost := "+33612340000" // after a second a gateway answers, and nothing was accepted
 	answer, err := http.Post(phone+"/_simulator/faults", "application/json", strings.NewReader(`{"do": "status", "delay": "1s", "recipient": "`+lost+`"}`))
 	require.NoError(t, err)
 	answer.Body.Close()
-	for _, look := range looks() {
+	for _, look := range windows() {
 		t.Run(fmt.Sprintf("%d/dark=%v", look.Width, look.Dark), func(t *testing.T) {
 			tab := browser.Open(t, flows+"/?flow=wrong", look)
-			shoot(t, tab, fmt.Sprintf("dev-wrong-%d-%v", look.Width, look.Dark))
+			screenshot(t, tab, fmt.Sprintf("dev-wrong-%d-%v", look.Width, look.Dark))
 			assert.True(t, page.Eval[bool](tab, `document.getElementById("problems").innerText.includes("unknown_timeout")`), "the end of a hint")
 			assert.Empty(t, tab.Overflow(".finding pre"))
-			assert.Empty(t, tab.Barriers(axe))
+			assert.Empty(t, tab.AccessibilityViolations(axe))
 
 			tab.Go(flows + "/?flow=ask")
 			assert.False(t, page.Eval[bool](tab, `document.querySelector("#others").open`), "another flow has them")
-			tab.Do(`document.getElementById("in-phone").value = "` + lost + `"; document.getElementById("go").click()`)
+			tab.Run(`document.getElementById("in-phone").value = "` + lost + `"; document.getElementById("go").click()`)
 			tab.Until(`document.querySelector("#run .unknown").innerText.includes("facteur runs settle")`)
-			shoot(t, tab, fmt.Sprintf("dev-unknown-%d-%v", look.Width, look.Dark))
+			screenshot(t, tab, fmt.Sprintf("dev-unknown-%d-%v", look.Width, look.Dark))
 			assert.Empty(t, tab.Overflow("#run pre"))
-			assert.Empty(t, tab.Barriers(axe))
+			assert.Empty(t, tab.AccessibilityViolations(axe))
 		})
 	}
 }
 
-// TestDev: somebody without a mouse runs a flow, answers on the phone, sees the answer, and
-// is told of a mistake when the file is saved; all of it fits.
+// TestDev runs a flow by keyboard alone, answers on the simulator's page, sees the answer, and
+// sees a diagnostic when the file is saved; all of it fits.
 func TestDev(t *testing.T) {
 	browser, axe := page.Start(t), page.Axe(t)
-	file, flows, phone := develop(t)
+	file, flows, phone := startDev(t)
 	tab := browser.Open(t, flows, wide)
-	reach(t, tab, "#in-phone")
+	tabTo(t, tab, "#in-phone")
 	tab.Type("12")
-	reach(t, tab, "#go")
+	tabTo(t, tab, "#go")
 	tab.Type(kb.Enter)
 	tab.Until(`!refused && document.getElementById("in-phone-bad") !== null`) // the live page has come, and left it there
 	assert.Equal(t, "?flow=ask", page.Eval[string](tab, `location.search`))
-	assert.Empty(t, tab.Barriers(axe))
+	assert.Empty(t, tab.AccessibilityViolations(axe))
 
 	tab.Go(flows)
-	reach(t, tab, "#in-phone")
+	tabTo(t, tab, "#in-phone")
 	tab.Type(ada)
-	reach(t, tab, "#go")
+	tabTo(t, tab, "#go")
 	tab.Type(kb.Enter)
 	tab.Until(`document.getElementById("run").innerText.includes("waits for")`)
 	running := page.Eval[string](tab, `location.href`)
 	tab.Until(`document.getElementById("answer").href.endsWith(".33612345678")`)
 
 	talk := browser.Open(t, phone, wide)
-	talk.Until(last + `.innerText.includes("Colis matin ?")`)
-	reach(t, talk, "#text")
+	talk.Until(lastMessage + `.innerText.includes("Colis matin ?")`)
+	tabTo(t, talk, "#text")
 	talk.Type("oui" + kb.Enter)
 	tab.Until(`document.querySelector("#run-title .status").innerText === "succeeded" && document.getElementById("run").innerText.includes("oui")`)
 
@@ -141,20 +142,20 @@ func TestDev(t *testing.T) {
 		return top("run") === top("form");
 	})()`), "the run is beside the form")
 	assert.Equal(t, ada, page.Eval[string](tab, `document.getElementById("in-phone").value`), "to be run again")
-	for _, look := range looks() {
+	for _, look := range windows() {
 		t.Run(fmt.Sprintf("%d/dark=%v", look.Width, look.Dark), func(t *testing.T) {
 			tab := browser.Open(t, running, look)
-			shoot(t, tab, fmt.Sprintf("dev-%d-%v", look.Width, look.Dark))
-			tab.Do(`document.querySelectorAll("details").forEach(d => d.open = true)`)
+			screenshot(t, tab, fmt.Sprintf("dev-%d-%v", look.Width, look.Dark))
+			tab.Run(`document.querySelectorAll("details").forEach(d => d.open = true)`)
 			assert.Empty(t, tab.Overflow("pre"))
-			assert.Empty(t, tab.Barriers(axe))
+			assert.Empty(t, tab.AccessibilityViolations(axe))
 		})
 	}
 
-	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(asks, "inputs.slot", "inputs.slt", 1)), 0o644))
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(askFlow, "inputs.slot", "inputs.slt", 1)), 0o644))
 	tab.Until(`document.getElementById("problems").innerText.includes("slt")`)
 	assert.Empty(t, tab.Overflow("pre"))
-	assert.Empty(t, tab.Barriers(axe))
-	require.NoError(t, os.WriteFile(file, []byte(asks), 0o644))
+	assert.Empty(t, tab.AccessibilityViolations(axe))
+	require.NoError(t, os.WriteFile(file, []byte(askFlow), 0o644))
 	tab.Until(`document.getElementById("problems").hidden`)
 }

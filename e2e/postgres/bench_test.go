@@ -12,9 +12,9 @@ import (
 	"facteur/e2e/postgres"
 )
 
-// concurrently runs one for each n below b.N, on so many goroutines, over so many ledgers
-// that share a database.
-func concurrently(b *testing.B, one func(l ledger.Ledger, n int) error) {
+// runParallel calls one for each n below b.N, on several goroutines and several ledgers over
+// one database.
+func runParallel(b *testing.B, one func(l ledger.Ledger, n int) error) {
 	s := postgres.Start(b)
 	for _, load := range []struct{ daemons, callers int }{{1, 1}, {1, 16}, {1, 64}, {3, 192}} {
 		b.Run(fmt.Sprintf("daemons=%d/callers=%d", load.daemons, load.callers), func(b *testing.B) {
@@ -48,12 +48,12 @@ func concurrently(b *testing.B, one func(l ledger.Ledger, n int) error) {
 
 // BenchmarkApply stores statuses, one in each webhook, each durable before it is answered.
 func BenchmarkApply(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.StoreStatus(b.Context(), l, n) })
+	runParallel(b, func(l ledger.Ledger, n int) error { return ledgertest.StoreStatus(b.Context(), l, n) })
 }
 
 // BenchmarkApplyNamed stores statuses of people with two ids.
 func BenchmarkApplyNamed(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error {
+	runParallel(b, func(l ledger.Ledger, n int) error {
 		status := ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d", n/3), [...]string{"sent", "delivered", "read"}[n%3], fmt.Sprintf("f1.run_%08d.1", n/3))
 		status.WaID, status.UserID = fmt.Sprintf("336%08d", n/3%10_000), fmt.Sprintf("FR.%08d", n/3%10_000)
 		_, err := l.Apply(b.Context(), status)
@@ -63,12 +63,12 @@ func BenchmarkApplyNamed(b *testing.B) {
 
 // BenchmarkInbound stores messages of many people.
 func BenchmarkInbound(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.StoreMessage(b.Context(), l, n) })
+	runParallel(b, func(l ledger.Ledger, n int) error { return ledgertest.StoreMessage(b.Context(), l, n) })
 }
 
 // BenchmarkApplyMany stores a hundred statuses in each webhook.
 func BenchmarkApplyMany(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error {
+	runParallel(b, func(l ledger.Ledger, n int) error {
 		var all []inbound.Notification
 		for i := range 100 {
 			all = append(all, ledgertest.Status(fmt.Sprintf("wamid.HBgLMzM2MTIzNDU2NzgVAgARGBI%08d.%d", n, i), "sent", fmt.Sprintf("f1.run_%08d.%d", n, i)))
@@ -78,9 +78,9 @@ func BenchmarkApplyMany(b *testing.B) {
 	})
 }
 
-// BenchmarkOnce claims a key and tells of the send.
+// BenchmarkOnce claims a key and records the answer.
 func BenchmarkOnce(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error {
+	runParallel(b, func(l ledger.Ledger, n int) error {
 		call := fmt.Sprintf("f1.run_%08d.1", n)
 		claim := ledgertest.Claim(call, call)
 		claim.Recipient = fmt.Sprintf("336%08d", n%10_000)
@@ -92,12 +92,12 @@ func BenchmarkOnce(b *testing.B) {
 	})
 }
 
-// BenchmarkTold is what each send costs that was accepted.
-func BenchmarkTold(b *testing.B) {
-	concurrently(b, func(l ledger.Ledger, n int) error { return ledgertest.RecordAccepted(b.Context(), l, n) })
+// BenchmarkRecordAnswer is the cost of each accepted send.
+func BenchmarkRecordAnswer(b *testing.B) {
+	runParallel(b, func(l ledger.Ledger, n int) error { return ledgertest.RecordAccepted(b.Context(), l, n) })
 }
 
-// BenchmarkWindow is what each send costs that is no template, among ten thousand people.
+// BenchmarkWindow is the cost of each send that is no template, among ten thousand contacts.
 func BenchmarkWindow(b *testing.B) {
 	ledgertest.LookAtWindows(b, open(b, postgres.Start(b).URL("postgres"), nil))
 }

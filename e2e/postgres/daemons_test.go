@@ -27,32 +27,32 @@ import (
 
 func TestMain(m *testing.M) { e2e.Main(m) }
 
-// A neighbour is one of several daemons that share nothing but a ledger.
-type neighbour struct {
+// A daemon is one of several that share nothing but a ledger.
+type daemon struct {
 	*server.Client
 	data    string
 	process *e2e.Process
 }
 
-// Daemons with a data folder each and one ledger are asked for the same message and killed
-// at any moment: nobody gets it twice.
+// Daemons with data folders of their own and one ledger start the same `once` sends while they
+// are killed at random: no message is sent twice.
 func TestDaemons(t *testing.T) {
-	length := e2e.StormFor(t, 10*time.Second)
+	length := e2e.StormDuration(t, 10*time.Second)
 	s := postgres.Start(t)
 	at, err := url.Parse(s.Database(t))
 	require.NoError(t, err)
 	password, _ := at.User.Password()
 	at.User = url.User(at.User.Username())
 	dir := t.TempDir()
-	all := make([]*neighbour, 3)
+	all := make([]*daemon, 3)
 	for i := range all {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		all[i] = &neighbour{data: filepath.Join(dir, fmt.Sprint("data", i)), Client: &server.Client{URL: "http://" + l.Addr().String(), HTTP: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
+		all[i] = &daemon{data: filepath.Join(dir, fmt.Sprint("data", i)), Client: &server.Client{URL: "http://" + l.Addr().String(), HTTP: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
 		require.NoError(t, l.Close())
 	}
 	graph := e2e.NewGraph(t, "EAAG0", func() string { return all[rand.IntN(len(all))].URL + "/webhooks/whatsapp/shop" })
-	graph.Lost = 0.1
+	graph.LossRate = 0.1
 	write := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
@@ -69,7 +69,7 @@ steps:
     retry: {attempts: 5, delay: 100ms, max_delay: 2s}
     with: {recipient: "${inputs.phone}", sender_phone_id: "${inputs.sender}", message_type: text, message: {body: "${inputs.order}"}, once: {key: "${inputs.order}", within: 24h}}
 `)
-	open := func(n *neighbour) {
+	open := func(n *daemon) {
 		env := []string{"PGPASSWORD=" + password, "FACTEUR_DATA=" + n.data,
 			"FACTEUR_CONNECTION_SHOP_TOKEN=EAAG0", "FACTEUR_CONNECTION_SHOP_APP_SECRET=" + e2e.AppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=v"}
 		n.process = e2e.Start(t, e2e.Command(t, dir, env, "serve", dir, "--listen", strings.TrimPrefix(n.URL, "http://")))
@@ -116,7 +116,7 @@ steps:
 	for until := time.Now().Add(length); time.Now().Before(until); kills++ {
 		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
 		n := all[rand.IntN(len(all))]
-		n.process.End(syscall.SIGKILL)
+		n.process.SignalAndWait(syscall.SIGKILL)
 		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
 		open(n)
 	}
@@ -137,7 +137,7 @@ steps:
 				}
 			}
 		}
-		return graph.Quiet()
+		return graph.AllDelivered()
 	}, 2*time.Minute, 200*time.Millisecond, "every run ends")
 	byKey, byRecipient := graph.Accepted()
 	byRun := map[string]int{}
@@ -183,7 +183,7 @@ steps:
 	assert.Zero(t, counts["said failed and sent"])
 }
 
-func (n *neighbour) list() (runs []server.Run, err error) {
+func (n *daemon) list() (runs []server.Run, err error) {
 	for q := (host.Filter{Limit: 1000}); ; {
 		page, err := n.Runs(context.Background(), q)
 		if err != nil {

@@ -9,8 +9,7 @@ import (
 	"facteur/e2e/postgres"
 )
 
-// TestIsolation shares a ledger in a database whose owner wants another isolation of
-// transactions than the server's default.
+// TestIsolation shares a ledger in a database with another default transaction isolation level.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	for _, level := range []string{"repeatable read", "serializable"} {

@@ -55,8 +55,8 @@ func TestLedger(t *testing.T) {
 	require.NotContains(t, s.Log(t), "deadlock", "who stores at the same time takes turns")
 }
 
-// keyed opens a ledger that is sealed with a key.
-func keyed(t *testing.T, address, key string) (*ledger.Postgres, error) {
+// openWithKey opens a ledger that is sealed with a key.
+func openWithKey(t *testing.T, address, key string) (*ledger.Postgres, error) {
 	return ledger.OpenPostgres(t.Context(), address, ledger.Options{
 		Seal: func(text, _ []byte) ([]byte, error) { return append([]byte(key), text...), nil },
 		Open: func(sealed, _ []byte) ([]byte, error) {
@@ -69,12 +69,12 @@ func keyed(t *testing.T, address, key string) (*ledger.Postgres, error) {
 	})
 }
 
-// TestKeys opens a ledger with the key of those who told it something, and with another.
+// TestKeys opens a ledger with the key that sealed its content, and with another.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	address := postgres.Start(t).Database(t)
 	with := func(key string) error {
-		l, err := keyed(t, address, key)
+		l, err := openWithKey(t, address, key)
 		if err != nil {
 			return err
 		}
@@ -90,8 +90,8 @@ func TestKeys(t *testing.T) {
 	require.NoError(t, with("ours"))
 }
 
-// TestKeysAtOnce opens an empty ledger with several keys at the same time: they could not read
-// what the others store.
+// TestKeysAtOnce opens an empty ledger with several keys at the same time: only one key may win,
+// because the others could not read what it seals.
 func TestKeysAtOnce(t *testing.T) {
 	t.Parallel()
 	address := postgres.Start(t).Database(t)
@@ -100,7 +100,7 @@ func TestKeysAtOnce(t *testing.T) {
 	refused := make([]error, 8)
 	for i := range refused {
 		all.Go(func() {
-			l, err := keyed(t, address, fmt.Sprint("key ", i))
+			l, err := openWithKey(t, address, fmt.Sprint("key ", i))
 			if refused[i] = err; err == nil {
 				refused[i] = l.Close()
 			}
@@ -116,7 +116,7 @@ func TestKeysAtOnce(t *testing.T) {
 	}
 }
 
-// TestDocumentedWebhooks stores all that Meta documents.
+// TestDocumentedWebhooks stores every webhook that Meta documents.
 func TestDocumentedWebhooks(t *testing.T) {
 	t.Parallel()
 	ledgertest.ExampleWebhooks(t, "../../testdata/webhooks", open(t, postgres.Start(t).URL("postgres"), ledgertest.Start))

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A claim that waits while its contact turns out to be another one, too, counts what was claimed
-// for that one, also where nobody holds the key now.
+// A claim that waits while its contact is joined with another one sees the claims of that one,
+// also if nobody holds the key now.
 func TestOnceWhileContactsAreJoined(t *testing.T) {
 	t.Parallel()
 	address := postgres.Start(t).Database(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPlans counts the rows that are read in large tables whose size the server's planner
-// has not heard of: a few, whatever is done.
+// TestPlans counts the rows read from large tables without planner statistics: every operation
+// reads only a few.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
@@ -45,7 +45,7 @@ func TestPlans(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), address)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close(t.Context()) })
-	// What a connection has read is known when it ends.
+	// A connection's statistics are complete when it is closed.
 	settle := func() {
 		require.Eventually(t, func() bool {
 			var others int

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of the newest schema to testdata, if they are not there")
 
-// schemas is how many there have been.
+// schemas is the number of schema versions so far.
 const schemas = 2
 
 // TestOldSchemas opens a ledger of each schema that was ever released.

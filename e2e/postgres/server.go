@@ -1,5 +1,5 @@
-// Package postgres runs a PostgreSQL server from the machine's own installation, on
-// loopback, for the length of a test: see Start.
+// Package postgres runs a PostgreSQL server from the machine's installation, on loopback, for
+// the duration of a test: see Start.
 package postgres
 
 import (
@@ -33,7 +33,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Server is one with a data folder of its own. What it says is in its log.
+// A Server is a PostgreSQL server with a data folder of its own; see Log for its output.
 type Server struct {
 	Address string // 127.0.0.1:…
 	Version string // 15.18 …
@@ -48,7 +48,7 @@ type Server struct {
 
 const password = "of-the-test"
 
-// Start starts a server that ends with the test. It syncs to the disk as real ones do.
+// Start starts a server that ends with the test, with fsync on as in production.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{bin: installation(t)}
@@ -59,7 +59,7 @@ func Start(t testing.TB) *Server {
 	s.account = account(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
 	s.CACert = s.certify(t, dir)
-	require.NoError(t, s.give(dir))
+	require.NoError(t, s.chown(dir))
 	s.run(t, "initdb", "-D", s.dir, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", filepath.Join(dir, "password"),
 		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 
@@ -82,7 +82,7 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// installation returns the folder of the newest programs.
+// installation returns the folder with the programs of the newest version.
 func installation(t testing.TB) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -91,7 +91,7 @@ func installation(t testing.TB) string {
 		found = append(found, path)
 	}
 	if len(found) == 0 {
-		e2e.Missing(t, "there is no PostgreSQL here: apt-get install postgresql-15, or put the folder of initdb and postgres into PATH")
+		e2e.SkipMissing(t, "there is no PostgreSQL here: apt-get install postgresql-15, or put the folder of initdb and postgres into PATH")
 	}
 	return filepath.Dir(found[len(found)-1])
 }
@@ -101,7 +101,7 @@ func versionOf(initdb string) int {
 	return n
 }
 
-// account returns that of somebody who is not root: root may not run the server.
+// account returns the credentials of a user other than root, who may not run the server.
 func account(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -116,12 +116,12 @@ func account(t testing.TB) *syscall.Credential {
 		gid, _ := strconv.Atoi(u.Gid)
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}
 	}
-	e2e.Missing(t, "root may not run PostgreSQL, and there is neither a user postgres nor nobody: adduser --system postgres")
+	e2e.SkipMissing(t, "root may not run PostgreSQL, and there is neither a user postgres nor nobody: adduser --system postgres")
 	return nil
 }
 
-// give hands a folder over to the account.
-func (s *Server) give(dir string) error {
+// chown gives a folder to the account.
+func (s *Server) chown(dir string) error {
 	if s.account == nil {
 		return nil
 	}
@@ -177,13 +177,13 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// Stop ends the server in order. Connections are cut.
-func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGINT) }
+// Stop shuts the server down in fast mode, which closes connections.
+func (s *Server) Stop(t testing.TB) { s.signalAndWait(t, syscall.SIGINT) }
 
-// Crash ends the server without any order: what is not on the disk is lost.
-func (s *Server) Crash(t testing.TB) { s.end(t, syscall.SIGQUIT) }
+// Crash shuts the server down in immediate mode: what is not on the disk is lost.
+func (s *Server) Crash(t testing.TB) { s.signalAndWait(t, syscall.SIGQUIT) }
 
-func (s *Server) end(t testing.TB, signal syscall.Signal) {
+func (s *Server) signalAndWait(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if s.process == nil {
 		return
@@ -193,7 +193,7 @@ func (s *Server) end(t testing.TB, signal syscall.Signal) {
 	s.process = nil
 }
 
-// Log is what the server has said.
+// Log returns the server's log.
 func (s *Server) Log(t testing.TB) string {
 	t.Helper()
 	said, err := os.ReadFile(s.log.Name())
@@ -201,13 +201,13 @@ func (s *Server) Log(t testing.TB) string {
 	return string(said)
 }
 
-// URL is the address of a database, for its owner, without TLS.
+// URL returns the address of a database, for its owner, without TLS.
 func (s *Server) URL(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Host: s.Address, Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
 }
 
-// Database makes an empty database and returns its address.
+// Database creates an empty database and returns its address.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprint("test", s.databases.Add(1))
@@ -215,7 +215,7 @@ func (s *Server) Database(t testing.TB) string {
 	return s.URL(name)
 }
 
-// Exec runs statements, each on its own.
+// Exec runs statements, each in a transaction of its own.
 func (s *Server) Exec(t testing.TB, address string, statements ...string) {
 	t.Helper()
 	ctx := context.Background()
@@ -228,7 +228,7 @@ func (s *Server) Exec(t testing.TB, address string, statements ...string) {
 	}
 }
 
-// Dump returns the statements that make a database what it is.
+// Dump returns the SQL that recreates a database.
 func (s *Server) Dump(t testing.TB, address string) []byte {
 	t.Helper()
 	out, err := s.command("pg_dump", "--inserts", "--no-owner", "--no-privileges", "--dbname", address).Output()
@@ -242,10 +242,10 @@ func (s *Server) Dump(t testing.TB, address string) []byte {
 	return script
 }
 
-// CPU is the time that the server's processes have used so far, those that have ended aside.
-// It is 0 where the system does not say.
+// CPU returns the processor time that the server's running processes have used so far, 0 where
+// the system does not provide it.
 func (s *Server) CPU() (used time.Duration) {
-	for _, fields := range s.stats() {
+	for _, fields := range s.procStats() {
 		for _, ticks := range fields[11:13] { // user and system
 			n, _ := strconv.Atoi(ticks)
 			used += time.Duration(n) * time.Second / 100
@@ -254,16 +254,16 @@ func (s *Server) CPU() (used time.Duration) {
 	return used
 }
 
-// Processes are the ids of the server's processes.
+// Processes returns the ids of the server's processes.
 func (s *Server) Processes() (ids []int) {
-	for id := range s.stats() {
+	for id := range s.procStats() {
 		ids = append(ids, id)
 	}
 	return ids
 }
 
-// stats are what the system tells of the server's processes, by their ids, from the state on.
-func (s *Server) stats() map[int][]string {
+// procStats returns the fields of /proc/PID/stat from the state on, by process id.
+func (s *Server) procStats() map[int][]string {
 	all := map[int][]string{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
@@ -278,7 +278,7 @@ func (s *Server) stats() map[int][]string {
 	return all
 }
 
-// certify writes a certificate that vouches for itself.
+// certify writes a self-signed certificate.
 func (s *Server) certify(t testing.TB, dir string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

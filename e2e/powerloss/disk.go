@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// sector is what a disk writes as a whole, in bytes.
+// sector is the unit that a disk writes atomically, in bytes.
 const sector = 512
 
-// A Disk is a folder of databases as it was, and what was done to it since then.
+// A Disk is a folder of databases at some time, and the system calls that changed it since.
 type Disk struct {
-	Before string // a copy of the folder
-	Folder string // the folder that Calls name
-	Calls  []Call
+	Before   string // a copy of the folder
+	Folder   string // the folder in the paths of Syscalls
+	Syscalls []Syscall
 }
 
-// Fate counts what became of what was written before the power went.
-type Fate struct{ Synced, Kept, Torn, Gone int }
+// WriteCounts counts the writes before a power loss by how much of them survived: synced,
+// complete without a sync, some sectors, nothing.
+type WriteCounts struct{ Synced, Unsynced, Torn, Lost int }
 
-// After lays the folder out anew as it may be once the power went: what was synced is there;
-// of all else, luck keeps each call or loses it, or keeps some sectors of it.
-func (d *Disk) After(went time.Time, luck *rand.Rand, folder string) (f Fate, err error) {
+// RestoreAt writes the folder as it may be after a power loss at cutoff: synced writes are
+// complete; of each other write, rng keeps all, some sectors or nothing.
+func (d *Disk) RestoreAt(cutoff time.Time, rng *rand.Rand, folder string) (f WriteCounts, err error) {
 	if err := Copy(folder, d.Before); err != nil {
 		return f, err
 	}
@@ -32,9 +33,9 @@ func (d *Disk) After(went time.Time, luck *rand.Rand, folder string) (f Fate, er
 			file.Close()
 		}
 	}()
-	synced := d.synced(went)
-	for i, c := range d.Calls {
-		if !c.Began.Before(went) || c.Kind == Sync || filepath.Dir(c.Path) != d.Folder || !stays(c.Path) {
+	synced := d.synced(cutoff)
+	for i, c := range d.Syscalls {
+		if !c.Began.Before(cutoff) || c.Op == Sync || filepath.Dir(c.Path) != d.Folder || !persistent(c.Path) {
 			continue
 		}
 		file := files[c.Path]
@@ -47,15 +48,15 @@ func (d *Disk) After(went time.Time, luck *rand.Rand, folder string) (f Fate, er
 		switch {
 		case synced[i]:
 			f.Synced++
-			err = c.do(file)
-		case luck.IntN(2) == 0:
-			f.Gone++
-		case c.Kind == Write && luck.IntN(2) == 0:
+			err = c.apply(file)
+		case rng.IntN(2) == 0:
+			f.Lost++
+		case c.Op == Write && rng.IntN(2) == 0:
 			f.Torn++
-			err = c.tear(file, luck)
+			err = c.applyTorn(file, rng)
 		default:
-			f.Kept++
-			err = c.do(file)
+			f.Unsynced++
+			err = c.apply(file)
 		}
 		if err != nil {
 			return f, err
@@ -64,41 +65,41 @@ func (d *Disk) After(went time.Time, luck *rand.Rand, folder string) (f Fate, er
 	return f, nil
 }
 
-// stays tells of files that mean something after a new start: the index of a log does not,
-// and is in memory.
-func stays(path string) bool {
+// persistent tells whether a file matters after a restart. SQLite's -shm file, the index of
+// the write-ahead log, is memory and does not.
+func persistent(path string) bool {
 	return filepath.Ext(path) == ".db" || filepath.Ext(path) == ".db-wal"
 }
 
-// synced tells which calls are on the disk for sure: those that had ended when a sync of
-// their file began that had ended when the power went.
-func (d *Disk) synced(went time.Time) []bool {
-	sure := make([]bool, len(d.Calls))
-	latest := map[string]time.Time{} // the last such sync of a file began then
-	for i := len(d.Calls) - 1; i >= 0; i-- {
-		c := d.Calls[i]
-		if c.Kind != Sync {
+// synced tells which calls are surely on the disk: those that ended before the start of a sync
+// of their file that itself ended before cutoff.
+func (d *Disk) synced(cutoff time.Time) []bool {
+	sure := make([]bool, len(d.Syscalls))
+	latest := map[string]time.Time{} // the start of each file's last such sync
+	for i := len(d.Syscalls) - 1; i >= 0; i-- {
+		c := d.Syscalls[i]
+		if c.Op != Sync {
 			sure[i] = c.Ended.Before(latest[c.Path])
 			continue
 		}
-		if c.Ended.Before(went) && c.Began.After(latest[c.Path]) {
+		if c.Ended.Before(cutoff) && c.Began.After(latest[c.Path]) {
 			latest[c.Path] = c.Began
 		}
 	}
 	return sure
 }
 
-func (c *Call) do(f *os.File) error {
-	if c.Kind == Truncate {
+func (c *Syscall) apply(f *os.File) error {
+	if c.Op == Truncate {
 		return f.Truncate(c.Offset)
 	}
 	_, err := f.WriteAt(c.Data, c.Offset)
 	return err
 }
 
-func (c *Call) tear(f *os.File, luck *rand.Rand) error {
+func (c *Syscall) applyTorn(f *os.File, rng *rand.Rand) error {
 	for at := 0; at < len(c.Data); at += sector {
-		if luck.IntN(2) == 0 {
+		if rng.IntN(2) == 0 {
 			continue
 		}
 		if _, err := f.WriteAt(c.Data[at:min(at+sector, len(c.Data))], c.Offset+int64(at)); err != nil {
@@ -108,7 +109,7 @@ func (c *Call) tear(f *os.File, luck *rand.Rand) error {
 	return nil
 }
 
-// Copy makes a folder as another is, without folders in it. The files are for nobody else.
+// Copy copies the files of a folder, not its subfolders, readable by the user alone.
 func Copy(to, from string) error {
 	files, err := os.ReadDir(from)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { e2e.Main(m) }
 
-// moments sets how often the power goes, e.g. 100.
-const moments = "FACTEUR_TEST_MOMENTS"
+// cutsEnv sets the number of power losses, e.g. 100.
+const cutsEnv = "FACTEUR_TEST_MOMENTS"
 
 const twoMessages = `
 flow: two
@@ -40,65 +40,65 @@ steps:
     unknown_timeout: 1s
 `
 
-// TestPowerLoss lets the power go just after a daemon has told somebody something. What was
-// acknowledged until then, runs and webhooks, the next daemon knows, and nothing goes out
-// twice, whatever clients repeat.
+// TestPowerLoss simulates power losses just after a daemon acknowledged a run or a webhook. The
+// next daemon knows everything acknowledged by then, and nothing is sent twice although clients
+// repeat their requests.
 func TestPowerLoss(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"facteur.yaml": "connections: {shop: {app: WHATSAPP}}\ndata: data\n", "two.flow.yaml": twoMessages} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	data, before, prefix := filepath.Join(dir, "data"), filepath.Join(dir, "before"), filepath.Join(t.TempDir(), "calls")
-	known := newWorld(t)
-	start(t, dir, known, "").End(syscall.SIGTERM)
+	known := newRecorder(t)
+	start(t, dir, known, "").SignalAndWait(syscall.SIGTERM)
 	require.NoError(t, powerloss.Copy(before, data))
 
 	d := start(t, dir, known, prefix)
-	known.hooksTo(t, d)
+	known.subscribe(t, d)
 	began := time.Now()
 	const runs = 2000
-	known.load(t, d, 24, runs)
-	require.Eventually(t, func() bool { return len(known.told()) > runs+runs/2 }, time.Minute, 10*time.Millisecond, "receipts come")
-	d.End(syscall.SIGKILL)
-	calls, err := powerloss.Read(prefix)
+	known.startRuns(t, d, 24, runs)
+	require.Eventually(t, func() bool { return len(known.acknowledgements()) > runs+runs/2 }, time.Minute, 10*time.Millisecond, "receipts come")
+	d.SignalAndWait(syscall.SIGKILL)
+	calls, err := powerloss.ReadTrace(prefix)
 	require.NoError(t, err)
-	disk := &powerloss.Disk{Before: before, Folder: data, Calls: calls}
+	disk := &powerloss.Disk{Before: before, Folder: data, Syscalls: calls}
 
 	times, seed := 8, rand.Uint64()
-	if n, err := strconv.Atoi(os.Getenv(moments)); err == nil {
+	if n, err := strconv.Atoi(os.Getenv(cutsEnv)); err == nil {
 		times = n
 	}
-	luck, told := rand.New(rand.NewPCG(seed, 0)), known.told()
+	rng, acks := rand.New(rand.NewPCG(seed, 0)), known.acknowledgements()
 	for range times {
-		went := told[luck.IntN(len(told))].Add(1)
+		cutoff := acks[rng.IntN(len(acks))].Add(1)
 		require.NoError(t, os.RemoveAll(data))
-		fate, err := disk.After(went, luck, data)
+		writes, err := disk.RestoreAt(cutoff, rng, data)
 		require.NoError(t, err)
-		after := newWorld(t)
+		after := newRecorder(t)
 		d := start(t, dir, after, "")
-		s := known.until(went)
+		s := known.snapshotAt(cutoff)
 		s.check(t, d, after)
-		d.End(syscall.SIGKILL)
+		d.SignalAndWait(syscall.SIGKILL)
 		t.Logf("after %v, writes %+v: acknowledged %d, accepted %d, receipts %d; then accepted %d, unknown %d, waiting %d",
-			went.Sub(began).Round(time.Millisecond), fate, len(s.runs), len(s.accepted), len(s.delivered), len(after.accepted), s.unknown, s.waiting)
+			cutoff.Sub(began).Round(time.Millisecond), writes, len(s.runs), len(s.accepted), len(s.delivered), len(after.accepted), s.unknown, s.waiting)
 		if t.Failed() {
 			t.Fatalf("the seed was %d", seed)
 		}
 	}
 }
 
-// A state is what the world knew when the power went.
-type state struct {
-	runs                map[string]string // that were acknowledged, by number
-	accepted, delivered map[string]bool   // texts of messages; the daemon took the receipts of the latter
+// A snapshot is what clients and simulator knew at the power loss.
+type snapshot struct {
+	runs                map[string]string // ids of acknowledged runs, by number
+	accepted, delivered map[string]bool   // texts of messages that the API accepted, and whose receipt the daemon acknowledged
 
 	unknown, waiting int // runs, afterwards
 }
 
-// check holds what a daemon does after the power came back against what was known before.
-func (s *state) check(t *testing.T, d *daemon, after *world) {
+// check compares the behaviour of a daemon on the restored data with the snapshot.
+func (s *snapshot) check(t *testing.T, d *daemon, after *recorder) {
 	t.Helper()
-	numbers := map[string]bool{} // clients ask again for all that they began, with an answer or without
+	numbers := map[string]bool{} // clients repeat every start, answered or not
 	for n := range s.runs {
 		numbers[n] = true
 	}
@@ -107,20 +107,20 @@ func (s *state) check(t *testing.T, d *daemon, after *world) {
 		numbers[n] = true
 	}
 	for n := range numbers {
-		again, err := d.begin(n)
+		again, err := d.startRun(n)
 		require.NoError(t, err)
 		if run, ok := s.runs[n]; ok {
 			assert.Equal(t, run, again.RunID, "the run of %s was acknowledged", n)
 		}
 	}
 	for n, run := range s.runs {
-		sent := func(which string) bool { return s.accepted[n+which] || after.has(n+which) }
-		told := s.delivered[n+" first"]
-		detail := d.until(t, run, func(r *server.Detail) bool { return !told && sent(" first") || !r.EndedAt.IsZero() })
+		sent := func(which string) bool { return s.accepted[n+which] || after.isAccepted(n+which) }
+		acks := s.delivered[n+" first"]
+		detail := d.waitFor(t, run, func(r *server.Detail) bool { return !acks && sent(" first") || !r.EndedAt.IsZero() })
 		switch inDoubt := detail.Error != nil && detail.Error.Code == "outcome_unknown"; {
 		case inDoubt:
 			s.unknown++
-		case told:
+		case acks:
 			assert.EqualValues(t, "succeeded", detail.Status, "%s: the receipt of its message was taken", n)
 			assert.True(t, sent(" then"), "%s: its second message", n)
 		default:
@@ -128,7 +128,7 @@ func (s *state) check(t *testing.T, d *daemon, after *world) {
 			assert.True(t, sent(" first"), "%s: its message was not sent, and nobody was told", n)
 		}
 	}
-	for text, times := range after.counts() {
+	for text, times := range after.acceptedCounts() {
 		assert.Equal(t, 1, times, "%s was sent again after the power came back", text)
 		assert.False(t, s.accepted[text], "%s was sent before the power went, and again", text)
 	}

@@ -1,7 +1,7 @@
-// Package powerloss finds what a data folder may hold after the power went: a daemon works
-// under strace, which notes what it writes and when a disk has it for sure, and a Disk is
-// made of that for any moment. Whoever is killed leaves all that was written to the kernel;
-// who loses power, what was synced, and any part of the rest.
+// Package powerloss simulates power losses: a daemon runs under strace, which records its
+// writes and syncs, and a Disk restores from that record what the data folder may hold after a
+// power loss at any moment. A killed process loses nothing that it wrote to the kernel; a power
+// loss keeps only what was synced, and any part of the rest.
 package powerloss
 
 import (
@@ -22,18 +22,18 @@ import (
 	"facteur/e2e"
 )
 
-// Under returns a command that does what cmd does, and has strace note its writes in files
-// that begin with prefix.
-func Under(t testing.TB, cmd *exec.Cmd, prefix string) *exec.Cmd {
+// WithStrace returns cmd under strace, which records its writes and syncs in files whose names
+// begin with prefix.
+func WithStrace(t testing.TB, cmd *exec.Cmd, prefix string) *exec.Cmd {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		e2e.Missing(t, "there is no strace (Debian: strace)")
+		e2e.SkipMissing(t, "there is no strace (Debian: strace)")
 	}
 	if said, err := exec.Command(strace, "true").CombinedOutput(); err != nil {
 		t.Skipf("strace may not trace here: %s", said) // nothing that could be installed would change that
 	}
-	// A file for each thread, so that no call is told in two pieces; bytes and paths in hex.
+	// One file per thread, so that no call is split over two lines; bytes and paths in hex.
 	args := []string{"-ff", "--seccomp-bpf", "-ttt", "-T", "-xx", "-y", "-s", "1000000", "-e", "signal=none",
 		"-e", "trace=pwrite64,ftruncate,fsync,fdatasync", "-o", prefix}
 	traced := exec.Command(strace, append(args, cmd.Args...)...)
@@ -41,9 +41,9 @@ func Under(t testing.TB, cmd *exec.Cmd, prefix string) *exec.Cmd {
 	return traced
 }
 
-// Traced is the process that the one of Under has started. Whoever ends that one, and not
-// strace, finds all that it did noted.
-func Traced(t testing.TB, under int) (pid int) {
+// TracedPID returns the process that strace has started. Signal that one, not strace, so that
+// strace records everything.
+func TracedPID(t testing.TB, under int) (pid int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", under))
 	if err != nil {
@@ -55,18 +55,18 @@ func Traced(t testing.TB, under int) (pid int) {
 	return pid
 }
 
-// A Kind is what a call of the system does to a file.
-type Kind int
+// An Op is what a system call does to a file.
+type Op int
 
 const (
-	Write Kind = iota
+	Write Op = iota
 	Truncate
-	Sync // the file, as it is at Began, is on the disk at Ended
+	Sync // the file's content at Began is on the disk at Ended
 )
 
-// A Call is one of them.
-type Call struct {
-	Kind         Kind
+// A Syscall is one successful system call on a file.
+type Syscall struct {
+	Op           Op
 	Began, Ended time.Time
 	Path         string
 	Offset       int64 // or the new size
@@ -74,19 +74,19 @@ type Call struct {
 }
 
 var (
-	callLine = regexp.MustCompile(`^(\d+)\.(\d{6}) (\w+)\(\d+<([^>]*)>(?:, (.*))?\) += (-?\d+)[^<]*<(\d+\.\d+)>$`)
-	dataArgs = regexp.MustCompile(`^"((?:\\x[0-9a-f]{2})*)", (\d+), (\d+)$`)
+	syscallLine = regexp.MustCompile(`^(\d+)\.(\d{6}) (\w+)\(\d+<([^>]*)>(?:, (.*))?\) += (-?\d+)[^<]*<(\d+\.\d+)>$`)
+	dataArgs    = regexp.MustCompile(`^"((?:\\x[0-9a-f]{2})*)", (\d+), (\d+)$`)
 )
 
-// Read reads what strace noted, in the order in which the calls began.
-func Read(prefix string) ([]Call, error) {
+// ReadTrace reads what strace recorded, ordered by the start of the calls.
+func ReadTrace(prefix string) ([]Syscall, error) {
 	files, err := filepath.Glob(prefix + ".*")
 	if err != nil {
 		return nil, err
 	}
-	var calls []Call
+	var calls []Syscall
 	for _, name := range files {
-		more, err := readThread(name)
+		more, err := readFile(name)
 		if err != nil {
 			return nil, err
 		}
@@ -95,11 +95,11 @@ func Read(prefix string) ([]Call, error) {
 	if len(calls) == 0 {
 		return nil, errors.New("strace noted nothing")
 	}
-	slices.SortStableFunc(calls, func(a, b Call) int { return a.Began.Compare(b.Began) })
+	slices.SortStableFunc(calls, func(a, b Syscall) int { return a.Began.Compare(b.Began) })
 	return calls, nil
 }
 
-func readThread(name string) (calls []Call, err error) {
+func readFile(name string) (calls []Syscall, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -110,9 +110,9 @@ func readThread(name string) (calls []Call, err error) {
 	for lines.Scan() {
 		line := lines.Text()
 		if strings.Contains(line, " +++ ") || strings.HasSuffix(line, " = ?") || strings.HasSuffix(line, " <detached ...>") {
-			continue // the thread has ended, or the process was killed meanwhile
+			continue // the thread exited, or was killed during the call
 		}
-		c, err := readCall(line)
+		c, err := parseSyscall(line)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w: %.200s", filepath.Base(name), err, line)
 		}
@@ -123,9 +123,9 @@ func readThread(name string) (calls []Call, err error) {
 	return calls, lines.Err()
 }
 
-// readCall reads a line; nil is a call that failed.
-func readCall(line string) (*Call, error) {
-	m := callLine.FindStringSubmatch(line)
+// parseSyscall parses a line; nil for a call that failed.
+func parseSyscall(line string) (*Syscall, error) {
+	m := syscallLine.FindStringSubmatch(line)
 	if m == nil {
 		return nil, errors.New("no call that was asked for")
 	}
@@ -138,25 +138,25 @@ func readCall(line string) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{Began: time.Unix(seconds, micros*1000)}
+	c := &Syscall{Began: time.Unix(seconds, micros*1000)}
 	c.Ended = c.Began.Add(took)
-	path, err := bytesOf(m[4])
+	path, err := unescape(m[4])
 	if err != nil {
 		return nil, err
 	}
 	c.Path = string(path)
 	switch m[3] {
 	case "fsync", "fdatasync":
-		c.Kind = Sync
+		c.Op = Sync
 	case "ftruncate":
-		c.Kind = Truncate
+		c.Op = Truncate
 		c.Offset, err = strconv.ParseInt(m[5], 10, 64)
 	case "pwrite64":
 		d := dataArgs.FindStringSubmatch(m[5])
 		if d == nil {
 			return nil, errors.New("bytes that cannot be read")
 		}
-		if c.Data, err = bytesOf(d[1]); err == nil && strconv.Itoa(len(c.Data)) != d[2] {
+		if c.Data, err = unescape(d[1]); err == nil && strconv.Itoa(len(c.Data)) != d[2] {
 			err = errors.New("bytes are missing")
 		}
 		c.Offset, _ = strconv.ParseInt(d[3], 10, 64)
@@ -166,6 +166,6 @@ func readCall(line string) (*Call, error) {
 	return c, err
 }
 
-func bytesOf(text string) ([]byte, error) {
+func unescape(text string) ([]byte, error) {
 	return hex.DecodeString(strings.ReplaceAll(text, `\x`, ""))
 }

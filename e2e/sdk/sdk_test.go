@@ -1,6 +1,6 @@
-// Package sdk_test points clients of the Cloud API that others wrote at the simulator: they
-// send each type that they know, are told what went wrong, and receive signed webhooks. The
-// clients are the dependencies in package.json; each has a script here.
+// Package sdk_test tests the simulator with third-party clients of the Cloud API: they send
+// each type that they support, read errors, and receive signed webhooks. The clients are the
+// dependencies in package.json; each has a script here.
 package sdk_test
 
 import (
@@ -38,11 +38,11 @@ var scripts = []string{"kapso.mjs", "great_detail.mjs"}
 // install returns a folder with the scripts and, from npm, what they need.
 func install(t *testing.T) (folder string) {
 	t.Helper()
-	return e2e.Packages(t, append(scripts, "stage.mjs")...)
+	return e2e.InstallPackages(t, append(scripts, "stage.mjs")...)
 }
 
-// A line is something that a script tells.
-type line struct {
+// An event is a line of a script's output.
+type event struct {
 	Name     string // a method, an example, or: listening, done, status, message, webhook
 	ID       string
 	URL      string
@@ -50,11 +50,11 @@ type line struct {
 	Text     string
 	MimeType string
 	Size     int
-	Error    *failure
+	Error    *apiError
 }
 
-// A failure is what a client makes of a refusal.
-type failure struct {
+// An apiError is an error of the API as the client reports it.
+type apiError struct {
 	Status   int
 	Code     int
 	Message  string
@@ -71,7 +71,7 @@ type client struct {
 	says    *json.Decoder
 	orders  io.Writer
 	told    map[string]string // the last status of each message
-	inbound []line
+	inbound []event
 }
 
 // run starts a script, and sends it the webhooks of a simulator.
@@ -101,19 +101,19 @@ func run(t *testing.T, folder, script string, scene simulator.Scene) *client {
 		server.Close()
 	})
 	c := &client{Simulator: sim, t: t, ctx: ctx, says: json.NewDecoder(bufio.NewReader(says)), orders: orders, told: map[string]string{}}
-	listening := c.until("listening")
+	listening := c.readUntil("listening")
 	require.Len(t, listening, 1)
 	assert.Error(t, sim.Subscribe(ctx, simulator.Webhook{URL: listening[0].URL, VerifyToken: "wrong"}))
-	assert.NotNil(t, c.until("webhook")[0].Error)
+	assert.NotNil(t, c.readUntil("webhook")[0].Error)
 	require.NoError(t, sim.Subscribe(ctx, simulator.Webhook{URL: listening[0].URL, VerifyToken: verify}))
 	return c
 }
 
-// until reads what the script tells up to a line of a name. Webhooks are noted aside.
-func (c *client) until(name string) (lines []line) {
+// readUntil reads the script's events up to one of that name. Webhooks are recorded separately.
+func (c *client) readUntil(name string) (lines []event) {
 	c.t.Helper()
 	for {
-		var l line
+		var l event
 		require.NoError(c.t, c.says.Decode(&l), "waiting for %s", name)
 		switch l.Name {
 		case "status":
@@ -129,17 +129,17 @@ func (c *client) until(name string) (lines []line) {
 	}
 }
 
-// does lets the script do something, and returns what came of it.
-func (c *client) does(what string) []line {
+// do sends the script a command, and returns its events.
+func (c *client) do(what string) []event {
 	c.t.Helper()
 	_, err := io.WriteString(c.orders, what+"\n")
 	require.NoError(c.t, err)
-	lines := c.until("done")
+	lines := c.readUntil("done")
 	return lines[:len(lines)-1]
 }
 
-// tellAll lets what was accepted arrive, and the webhooks reach the script.
-func (c *client) tellAll() {
+// deliverAll delivers the accepted messages, and waits until the script has the webhooks.
+func (c *client) deliverAll() {
 	c.t.Helper()
 	c.Advance(time.Second)
 	require.NoError(c.t, c.Idle(c.ctx))
@@ -153,7 +153,7 @@ func TestClientsSend(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			c := run(t, folder, script, simulator.Scene{})
 			ids := map[string]string{}
-			for _, l := range c.does("send") {
+			for _, l := range c.do("send") {
 				assert.Nil(t, l.Error, l.Name)
 				if l.ID != "" {
 					ids[l.ID] = l.Name
@@ -165,12 +165,12 @@ func TestClientsSend(t *testing.T) {
 			}
 			assert.Len(t, ids, c.Counts().Accepted)
 			assert.GreaterOrEqual(t, len(ids), 20)
-			c.tellAll()
+			c.deliverAll()
 
 			_, err := c.Send(simulator.Inbound{From: "+33612345678", Name: "Ada", Text: "Merci é 🙂 </script>"})
 			require.NoError(t, err)
-			c.tellAll()
-			for _, l := range c.does("catch up") {
+			c.deliverAll()
+			for _, l := range c.do("catch up") {
 				assert.Nil(t, l.Error, l.Name)
 			}
 			require.Len(t, c.inbound, 1)
@@ -195,7 +195,7 @@ func TestClientsSend(t *testing.T) {
 // the codes that Meta documents.
 func TestClientsAreRefused(t *testing.T) {
 	folder := install(t)
-	want := map[string]failure{
+	want := map[string]apiError{
 		"too long":     {Status: 400, Code: 100, Category: "parameter"},
 		"no recipient": {Status: 400, Code: 100},
 		"no type":      {Status: 400, Code: 100},
@@ -215,7 +215,7 @@ func TestClientsAreRefused(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			c := run(t, folder, script, simulator.Scene{Accounts: []simulator.Account{{ID: simulator.DefaultAccountID, Numbers: []simulator.Number{{ID: number}}}}})
 			c.PutTemplate(definition)
-			refused := c.does("refuse")
+			refused := c.do("refuse")
 			assert.GreaterOrEqual(t, len(refused), 5)
 			for _, l := range refused {
 				if !assert.NotNil(t, l.Error, l.Name) {
@@ -233,16 +233,16 @@ func TestClientsAreRefused(t *testing.T) {
 	}
 }
 
-// TestClientsKnowOurSignature: what is signed with another app's secret, they do not take.
-func TestClientsKnowOurSignature(t *testing.T) {
+// TestClientsVerifySignature: the clients refuse webhooks signed with another app's secret.
+func TestClientsVerifySignature(t *testing.T) {
 	folder := install(t)
 	for _, script := range scripts {
 		t.Run(script, func(t *testing.T) {
 			c := run(t, folder, script, simulator.Scene{App: simulator.App{Secret: "of another app"}})
 			_, err := c.Send(simulator.Inbound{From: "+33612345678", To: number, Text: "Bonjour"})
 			require.NoError(t, err)
-			c.tellAll()
-			told := c.does("catch up")
+			c.deliverAll()
+			told := c.do("catch up")
 			require.Len(t, told, 1)
 			assert.NotNil(t, told[0].Error)
 			assert.Empty(t, c.inbound)

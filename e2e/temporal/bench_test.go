@@ -24,8 +24,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// What a run of one call costs, beside a workflow with one activity that somebody wrote by
-// hand, on the same server:
+// TestThroughput compares a run of one call with a hand-written workflow of one activity, on
+// the same server:
 //
 //	E2E_BENCH=1 go test -mod=mod ./temporal -run Throughput -v
 func TestThroughput(t *testing.T) {
@@ -50,7 +50,7 @@ func TestThroughput(t *testing.T) {
 		return err
 	}
 
-	c, err := client.Dial(client.Options{HostPort: server.Address, Namespace: "bench", Logger: silence{}})
+	c, err := client.Dial(client.Options{HostPort: server.Address, Namespace: "bench", Logger: discardLogger{}})
 	require.NoError(t, err)
 	defer c.Close()
 	by := worker.New(c, "hand", worker.Options{})
@@ -76,14 +76,14 @@ func TestThroughput(t *testing.T) {
 		return err
 	}
 
-	fmt.Println("in turn, eight at a time:", inTurn(t, 8, hand, ours))
-	limited, err := facteur.Open(t.Context(), func() facteur.Options { o := o; o.Queue, o.Catalog = "limited", numbered{w}; return o }())
+	fmt.Println("in turn, eight at a time:", alternate(t, 8, hand, ours))
+	limited, err := facteur.Open(t.Context(), func() facteur.Options { o := o; o.Queue, o.Catalog = "limited", withNumberLimit{w}; return o }())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, limited.Stop(context.Background())) }()
 	f, _ := flow.Parse("test.flow.yaml", []byte("flow: numbered\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n"))
-	sender, diags := plan.Compile(f, plan.Library{Catalog: numbered{w}})
+	sender, diags := plan.Compile(f, plan.Library{Catalog: withNumberLimit{w}})
 	require.False(t, diags.HasErrors(), diags)
-	fmt.Println("in turn, with a queue for the sender:", inTurn(t, 8, hand, func() error {
+	fmt.Println("in turn, with a queue for the sender:", alternate(t, 8, hand, func() error {
 		run, _, err := limited.Start(context.Background(), sender, host.Start{Inputs: map[string]any{"to": "a"}})
 		if err == nil {
 			_, err = limited.Wait(context.Background(), run.ID)
@@ -97,9 +97,9 @@ func TestThroughput(t *testing.T) {
 	}
 }
 
-// inTurn does one and then the other, so many times at once, and tells how long each took
-// in all: the load that others make on the machine falls on both.
-func inTurn(t *testing.T, at int, hand, ours func() error) string {
+// alternate runs one and then the other, at that concurrency, in turns, so that other load on
+// the machine affects both. It reports the total times and their ratio.
+func alternate(t *testing.T, at int, hand, ours func() error) string {
 	var spent [2]atomic.Int64
 	var all sync.WaitGroup
 	for range at {
@@ -120,7 +120,7 @@ func inTurn(t *testing.T, at int, hand, ours func() error) string {
 		time.Duration(spent[1].Load()).Round(time.Millisecond), float64(spent[0].Load())/float64(spent[1].Load()))
 }
 
-// measure does something for a while, so many times at once.
+// measure repeats do for a while at that concurrency.
 func measure(t *testing.T, at int, do func() error) string {
 	const long = 6 * time.Second
 	var mu sync.Mutex
@@ -151,10 +151,10 @@ func measure(t *testing.T, at int, do func() error) string {
 	return fmt.Sprintf("%.1f/s p50 %v p99 %v", float64(len(took))/whole.Seconds(), took[len(took)/2].Round(time.Millisecond), took[len(took)*99/100].Round(time.Millisecond))
 }
 
-// numbered gives a send the limit of a sender, which is never met.
-type numbered struct{ *hosttest.World }
+// withNumberLimit gives a send the limit of a sender number, high enough never to be reached.
+type withNumberLimit struct{ *hosttest.World }
 
-func (n numbered) Action(name string) *call.Signature {
+func (n withNumberLimit) Action(name string) *call.Signature {
 	sig := n.World.Action(name)
 	if sig != nil {
 		sig.Limits = func(string, map[string]any) []call.Limit {
@@ -164,9 +164,9 @@ func (n numbered) Action(name string) *call.Signature {
 	return sig
 }
 
-type silence struct{}
+type discardLogger struct{}
 
-func (silence) Debug(string, ...any) {}
-func (silence) Info(string, ...any)  {}
-func (silence) Warn(string, ...any)  {}
-func (silence) Error(string, ...any) {}
+func (discardLogger) Debug(string, ...any) {}
+func (discardLogger) Info(string, ...any)  {}
+func (discardLogger) Warn(string, ...any)  {}
+func (discardLogger) Error(string, ...any) {}

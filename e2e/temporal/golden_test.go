@@ -20,23 +20,23 @@ import (
 
 var update = flag.Bool("update", false, "write the histories that flow/temporal replays")
 
-// golden is where they are.
-const golden = "../../flow/temporal/testdata/histories"
+// historiesDir is the folder of the stored histories.
+const historiesDir = "../../flow/temporal/testdata/histories"
 
-// A tale is a run whose history is kept: what it does is to be done forever.
-type tale struct {
+// A scenario is a run whose history is stored: every later version must replay it.
+type scenario struct {
 	name, flow string
-	act        func(h *told)
+	act        func(h *scenarioRun)
 }
 
-type told struct {
+type scenarioRun struct {
 	*testing.T
 	host.Host
 	world *hosttest.World
 	run   string
 }
 
-func (h *told) until(what func(r *host.Report) bool) {
+func (h *scenarioRun) waitFor(what func(r *host.Report) bool) {
 	h.Helper()
 	require.Eventually(h, func() bool {
 		r, err := h.Get(h.Context(), h.run)
@@ -44,69 +44,69 @@ func (h *told) until(what func(r *host.Report) bool) {
 	}, 30*time.Second, 10*time.Millisecond)
 }
 
-func (h *told) waits() {
-	h.until(func(r *host.Report) bool { return r.Run.Status == host.Waiting })
+func (h *scenarioRun) waitWaiting() {
+	h.waitFor(func(r *host.Report) bool { return r.Run.Status == host.Waiting })
 }
 
-func (h *told) over() {
-	h.until(func(r *host.Report) bool { return !r.Run.Ended.IsZero() })
+func (h *scenarioRun) waitEnded() {
+	h.waitFor(func(r *host.Report) bool { return !r.Run.Ended.IsZero() })
 }
 
-func (h *told) says(id, text string) {
+func (h *scenarioRun) reply(id, text string) {
 	require.NoError(h, h.Deliver(h.Context(), host.Event{ID: id, Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": text}}))
 }
 
-func (h *told) news(state string) {
+func (h *scenarioRun) receipt(state string) {
 	r, err := h.Get(h.Context(), h.run)
 	require.NoError(h, err)
 	require.NoError(h, h.Receive(h.Context(), h.world.Receipt(r.Calls[len(r.Calls)-1].Key, state)))
 }
 
-var tales = []tale{
+var scenarios = []scenario{
 	{name: "action", flow: "steps:\n  - {id: send, action: test.send, with: {to: a}}\noutputs: {id: '${steps.send.outputs.id}'}\n"},
 	{name: "action_limits", flow: "steps:\n  - {id: send, action: test.send, with: {to: slow}}\n"},
 	{name: "action_retry", flow: "steps:\n  - {id: send, action: test.send, with: {to: a, text: busy}, retry: {attempts: 3, delay: 10ms}}\n"},
 	{name: "action_refused", flow: "steps:\n  - {id: send, action: test.send, with: {to: a, text: refuse}}\non_failure:\n  - {id: sorry, action: test.send, with: {to: b, text: '${error.message}'}}\n"},
 	{name: "action_time_out", flow: "steps:\n  - {id: send, action: test.send, timeout: 20ms, unknown_timeout: 20ms, with: {to: a, text: hang}}\n"},
-	{name: "action_unknown", flow: "steps:\n  - {id: send, action: test.send, unknown_timeout: 24h, with: {to: a, text: lost}}\n", act: func(h *told) { h.waits(); h.news("delivered") }},
-	{name: "action_await", flow: "steps:\n  - {id: send, action: test.send, await: {state: delivered, timeout: 24h}, with: {to: a}}\n", act: func(h *told) { h.waits(); h.news("sent"); h.news("delivered") }},
+	{name: "action_unknown", flow: "steps:\n  - {id: send, action: test.send, unknown_timeout: 24h, with: {to: a, text: lost}}\n", act: func(h *scenarioRun) { h.waitWaiting(); h.receipt("delivered") }},
+	{name: "action_await", flow: "steps:\n  - {id: send, action: test.send, await: {state: delivered, timeout: 24h}, with: {to: a}}\n", act: func(h *scenarioRun) { h.waitWaiting(); h.receipt("sent"); h.receipt("delivered") }},
 	{name: "action_resend", flow: "steps:\n  - {id: send, action: test.send, with: {to: a, text: void}, on_unknown: resend, unknown_timeout: 20ms}\n"},
 	{name: "set_switch", flow: "steps:\n  - {set: {n: '${random(1, 6)}'}}\n  - switch:\n      - {when: 'vars.n > 6', steps: [{fail: {code: odd, message: 'a die with ${vars.n}'}}]}\n    default:\n      - {id: send, action: test.send, with: {to: a, text: '${string(vars.n)}'}}\n"},
 	{name: "foreach", flow: "steps:\n  - id: each\n    foreach: \"${['a', 'b', 'c', 'd']}\"\n    as: to\n    concurrency: 2\n    allow_failure: true\n    steps:\n      - {id: send, action: test.send, with: {to: '${to}', text: \"${to == 'c' ? 'refuse' : 'x'}\"}}\n    collect: ${steps.send.outputs.?id.orValue('none')}\noutputs: {ids: '${steps.each.outputs.items}'}\n"},
 	{name: "parallel", flow: "steps:\n  - parallel:\n      a: [{id: one, action: test.send, with: {to: a}}, {wait: 10ms}]\n      b: [{id: two, action: test.get, with: {to: b}}]\n"},
 	{name: "try", flow: "steps:\n  - try:\n      - {id: send, action: test.send, with: {to: a, text: refuse}}\n    catch:\n      - steps: [{id: caught, action: test.send, with: {to: b}}]\n    finally:\n      - {id: last, action: test.send, with: {to: c}}\n"},
 	{name: "waits", flow: "steps:\n  - {wait: 10ms}\n  - {wait_until: '2020-01-01T00:00:00Z'}\n"},
-	{name: "wait_for", flow: "steps:\n  - {id: ask, action: test.send, with: {to: a}}\n  - {id: reply, wait_for: {event: test.reply, from: a, when: 'event.text == \"yes\"', timeout: 24h}}\noutputs: {text: '${steps.reply.outputs.text}'}\n", act: func(h *told) { h.waits(); h.says("1", "no"); h.says("2", "yes") }},
+	{name: "wait_for", flow: "steps:\n  - {id: ask, action: test.send, with: {to: a}}\n  - {id: reply, wait_for: {event: test.reply, from: a, when: 'event.text == \"yes\"', timeout: 24h}}\noutputs: {text: '${steps.reply.outputs.text}'}\n", act: func(h *scenarioRun) { h.waitWaiting(); h.reply("1", "no"); h.reply("2", "yes") }},
 	{name: "wait_for_in_vain", flow: "steps:\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 20ms}, on_timeout: [{id: sorry, action: test.send, with: {to: a}}]}\n"},
 	{name: "call", flow: "steps:\n  - {id: other, call: other, with: {to: a}}\noutputs: {id: '${steps.other.outputs.id}'}\n"},
 	{name: "return", flow: "steps:\n  - {return: {text: done}}\n  - {id: never, action: test.send, with: {to: a}}\noutputs: {text: never}\n"},
 	{name: "fail", flow: "steps:\n  - {fail: {code: broken, message: on purpose}}\n"},
 	{name: "timeout", flow: "timeout: 30ms\nsteps:\n  - {wait: 24h}\n"},
-	{name: "cancelled", flow: "steps:\n  - try: [{wait: 24h}]\n    finally: [{id: last, action: test.send, with: {to: a}}]\n", act: func(h *told) {
-		h.waits()
+	{name: "cancelled", flow: "steps:\n  - try: [{wait: 24h}]\n    finally: [{id: last, action: test.send, with: {to: a}}]\n", act: func(h *scenarioRun) {
+		h.waitWaiting()
 		require.NoError(h, h.Cancel(h.Context(), h.run, "changed my mind"))
 	}},
-	{name: "held", flow: "steps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n", act: func(h *told) {
-		h.until(func(r *host.Report) bool { return len(r.Holds) == 1 })
+	{name: "held", flow: "steps:\n  - {id: send, action: test.send, connection: shop, with: {to: a}}\n", act: func(h *scenarioRun) {
+		h.waitFor(func(r *host.Report) bool { return len(r.Holds) == 1 })
 		require.Eventually(h, func() bool { l, err := h.Holds(h.Context()); return err == nil && len(l) == 1 && l[0].Calls == 1 }, 10*time.Second, 20*time.Millisecond)
 		require.NoError(h, h.Resume(h.Context(), host.Connection, "shop"))
 	}},
-	{name: "retried", flow: "steps:\n  - {id: send, action: test.send, with: {to: a, text: busy}}\n", act: func(h *told) {
-		h.over()
+	{name: "retried", flow: "steps:\n  - {id: send, action: test.send, with: {to: a, text: busy}}\n", act: func(h *scenarioRun) {
+		h.waitEnded()
 		require.NoError(h, h.Retry(h.Context(), h.run, false))
 	}},
-	{name: "settled", flow: "steps:\n  - {id: send, action: test.send, unknown_timeout: 24h, with: {to: a, text: lost}}\n", act: func(h *told) {
-		h.waits()
+	{name: "settled", flow: "steps:\n  - {id: send, action: test.send, unknown_timeout: 24h, with: {to: a, text: lost}}\n", act: func(h *scenarioRun) {
+		h.waitWaiting()
 		require.NoError(h, h.Settle(h.Context(), h.run, "send", host.Settlement{Happened: true, ID: "wamid"}))
 	}},
 	{name: "continued", flow: "steps:\n  - foreach: '${lists.range(120)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.get, with: {to: '${string(n)}'}}]\n  - {wait: 10ms}\n"},
 	{name: "filed", flow: "steps:\n  - {set: {text: '${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}\n  - foreach: '${lists.range(60)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${vars.text}'}}]\n"},
 	{name: "paged", flow: "steps:\n  - {set: {text: '${lists.range(2000).map(i, \"0123456789\").join(\"\")}'}}\n  - foreach: '${lists.range(130)}'\n    as: n\n    concurrency: 10\n    steps: [{id: send, action: test.send, with: {to: '${string(n)}', text: 'echo:${vars.text}'}}]\n  - {wait: 10ms}\n"},
 	{name: "concurrency", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n"},
-	{name: "turn", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n", act: func(h *told) {
-		h.waits()
+	{name: "turn", flow: "concurrency: {limit: 1, on_conflict: queue}\nsteps:\n  - {id: reply, wait_for: {event: test.reply, from: a, timeout: 24h}}\n", act: func(h *scenarioRun) {
+		h.waitWaiting()
 		require.NoError(h, h.Cancel(h.Context(), h.run, "not now"))
-		h.over()
+		h.waitEnded()
 		r, err := h.Get(h.Context(), h.run)
 		require.NoError(h, err)
 		p, err := h.world.Restore(r.Run.Flow, r.Sources)
@@ -114,22 +114,22 @@ var tales = []tale{
 		holder, _, err := h.Start(h.Context(), p, host.Start{Inputs: map[string]any{}})
 		require.NoError(h, err)
 		require.NoError(h, h.Retry(h.Context(), h.run, false))
-		h.until(func(r *host.Report) bool { return r.Run.Status == host.Queued })
+		h.waitFor(func(r *host.Report) bool { return r.Run.Status == host.Queued })
 		require.NoError(h, h.Cancel(h.Context(), holder.ID, ""))
-		h.waits()
-		h.says("1", "go on")
+		h.waitWaiting()
+		h.reply("1", "go on")
 	}},
 }
 
-// Each step kind, and what people and crashes do to a run, as a history that is replayed
-// here and, once it was written with -update, by flow/temporal ever after.
+// TestHistories replays the histories of each step kind, of operations on runs and of crashes.
+// With -update it stores them, and flow/temporal replays the stored ones from then on.
 func TestHistories(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "golden")
-	for _, tale := range tales {
+	for _, tale := range scenarios {
 		t.Run(tale.name, func(t *testing.T) {
 			w := hosttest.NewWorld()
-			o := plain(options(server.Address, "golden", w))
+			o := withoutSealing(options(server.Address, "golden", w))
 			o.Queue, o.Lost = "golden-"+tale.name, 10*time.Second
 			o.Restore = func(name string, sources map[string]string) (*plan.Plan, error) {
 				p, diags := plan.Restore(name, sources, plan.Library{Catalog: w})
@@ -141,30 +141,31 @@ func TestHistories(t *testing.T) {
 			if tale.name == "held" {
 				require.NoError(t, h.Pause(t.Context(), host.Connection, "shop", "too loud"))
 			}
-			run, _, err := h.Start(t.Context(), compileTale(t, w, tale), host.Start{Inputs: map[string]any{}, By: "test"})
+			run, _, err := h.Start(t.Context(), compileScenario(t, w, tale), host.Start{Inputs: map[string]any{}, By: "test"})
 			require.NoError(t, err)
 			if tale.act != nil {
-				tale.act(&told{t, h, w, run.ID})
+				tale.act(&scenarioRun{t, h, w, run.ID})
 			}
-			(&told{t, h, w, run.ID}).over()
+			(&scenarioRun{t, h, w, run.ID}).waitEnded()
 			_, err = h.Wait(t.Context(), run.ID)
 			require.NoError(t, err)
 			history := []byte(server.Dump(t, "golden", run.ID))
 			require.NoError(t, facteur.Replay(o, history))
 			if *update {
-				require.NoError(t, os.MkdirAll(golden, 0o755))
-				require.NoError(t, os.WriteFile(filepath.Join(golden, tale.name+".json"), history, 0o644))
+				require.NoError(t, os.MkdirAll(historiesDir, 0o755))
+				require.NoError(t, os.WriteFile(filepath.Join(historiesDir, tale.name+".json"), history, 0o644))
 			}
 		})
 	}
 }
 
-// A schedule that has met a time and then gone, as a history that is replayed ever after.
+// TestHistoryOfSchedule replays, and with -update stores, the history of a schedule that fired
+// once and was removed.
 func TestHistoryOfSchedule(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "golden")
 	w := hosttest.NewWorld()
-	o := plain(options(server.Address, "golden", w))
+	o := withoutSealing(options(server.Address, "golden", w))
 	met := make(chan host.DueSchedule, 1)
 	o.Meet = func(_ context.Context, due host.DueSchedule) error { met <- due; return nil }
 	h, err := facteur.Open(t.Context(), o)
@@ -181,17 +182,17 @@ func TestHistoryOfSchedule(t *testing.T) {
 	history := []byte(server.Dump(t, "golden", "clock"))
 	require.NoError(t, facteur.Replay(o, history))
 	if *update {
-		require.NoError(t, os.WriteFile(filepath.Join(golden, "schedule.json"), history, 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(historiesDir, "schedule.json"), history, 0o644))
 	}
 }
 
-// plain leaves out what would make a history differ from one key to the other.
-func plain(o facteur.Options) facteur.Options {
+// withoutSealing removes what would make a history depend on a key.
+func withoutSealing(o facteur.Options) facteur.Options {
 	o.Seal, o.Open, o.Hash = nil, nil, nil
 	return o
 }
 
-func compileTale(t *testing.T, w *hosttest.World, one tale) *plan.Plan {
+func compileScenario(t *testing.T, w *hosttest.World, one scenario) *plan.Plan {
 	t.Helper()
 	parse := func(text string) *flow.Flow {
 		f, diags := flow.Parse("test.flow.yaml", []byte(text))

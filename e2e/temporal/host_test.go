@@ -24,19 +24,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What every host does, on Temporal.
+// TestHost is the conformance suite of hosts, on Temporal.
 func TestHost(t *testing.T) {
 	server := temporal.Start(t)
 	var sites atomic.Int32
 	hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
 		name := fmt.Sprintf("site-%d", sites.Add(1))
 		server.Namespace(t, name)
-		return &site{t: t, server: server, namespace: name}
+		return &testHost{t: t, server: server, namespace: name}
 	})
 }
 
-// A site is a namespace of a server, and the way there, which is cut when a host crashes.
-type site struct {
+// A testHost is a namespace of a server behind a proxy, which is cut to simulate a crash.
+type testHost struct {
 	t         *testing.T
 	server    *temporal.Server
 	namespace string
@@ -47,7 +47,7 @@ type site struct {
 	hard  context.CancelFunc
 }
 
-func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
+func (s *testHost) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
 	proxy := e2e.NewProxy(s.t, s.server.Address)
 	hard, cut := context.WithCancel(context.Background())
 	o := options(proxy.Address, s.namespace, w)
@@ -60,7 +60,7 @@ func (s *site) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.proxy, s.host, s.hard = proxy, h, cut
-	return patient{h}, nil
+	return settledList{h}, nil
 }
 
 func options(address, namespace string, w *hosttest.World) facteur.Options {
@@ -97,8 +97,8 @@ func open(sealed, place []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Crash cuts the host off. It goes on for a while with what it does, to no effect.
-func (s *site) Crash() {
+// Crash cuts the host off from the server. It runs on for a while, without effect.
+func (s *testHost) Crash() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.host == nil {
@@ -115,7 +115,7 @@ func (s *site) Crash() {
 	}()
 }
 
-func (s *site) Stop(ctx context.Context) error {
+func (s *testHost) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	h := s.host
 	s.host = nil
@@ -126,16 +126,16 @@ func (s *site) Stop(ctx context.Context) error {
 	return h.Stop(ctx)
 }
 
-// patient lists what is there when lists have stood still for a while: on Temporal they
-// are behind by a moment.
-type patient struct{ host.Host }
+// settledList lists runs once the lists no longer change: Temporal's visibility store lags
+// behind.
+type settledList struct{ host.Host }
 
-func (p patient) List(ctx context.Context, f host.Filter) ([]host.Run, string, error) {
+func (p settledList) List(ctx context.Context, f host.Filter) ([]host.Run, string, error) {
 	time.Sleep(700 * time.Millisecond)
 	return p.Host.List(ctx, f)
 }
 
-// A run of one call costs the server what a workflow with one activity does.
+// A run of one call has as many history events as a workflow with one activity.
 func TestHistoryOfOneCall(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "one")
@@ -159,8 +159,8 @@ func TestHistoryOfOneCall(t *testing.T) {
 	require.NoError(t, h.Stop(t.Context()))
 }
 
-// A worker that sleeps while it prepares a call, until the server takes it for lost, does not
-// make the call when it wakes: by then it was made anew.
+// A worker that is suspended while it prepares a call, until the activity times out, does not
+// make the call when it wakes up: by then another attempt has made it.
 func TestPreparedTooLong(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "sleeper")

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A line of runs that is long enough for the history of its lock to begin anew, several
-// times, comes to its end.
-func TestLongLine(t *testing.T) {
+// A queue of runs that makes the workflow of its lock continue as new several times is worked
+// off to the end.
+func TestLongLockQueue(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "line")
 	w := hosttest.NewWorld()

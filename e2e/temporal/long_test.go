@@ -19,9 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A run of more calls than the server takes in one history, or in what an execution begins
-// with, goes on to its end, with each call made once, and is shown in full. How many calls
-// is a matter of patience:
+// A run with more calls than fit into one history, or into the input of an execution, completes
+// with each call made once, and is shown in full. The number of calls can be set:
 //
 //	E2E_CALLS=20000 go test -mod=mod ./temporal -run ManyCalls -v
 func TestManyCalls(t *testing.T) {
@@ -32,7 +31,7 @@ func TestManyCalls(t *testing.T) {
 		calls, err = strconv.Atoi(text)
 		require.NoError(t, err)
 	}
-	server := temporal.StartAsIs(t)
+	server := temporal.StartWithDefaultLimits(t)
 	server.Namespace(t, "many")
 	w := hosttest.NewWorld()
 	o := options(server.Address, "many", w)
@@ -90,11 +89,10 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 	require.NoError(t, h.Stop(context.Background()))
 }
 
-// More calls at once than the server allows for, or of longer inputs than it takes together,
-// wait for their turn.
+// More concurrent calls, or larger inputs together, than the server allows are queued.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	server := temporal.StartAsIs(t)
+	server := temporal.StartWithDefaultLimits(t)
 	server.Namespace(t, "once")
 	w := hosttest.NewWorld()
 	o := options(server.Address, "once", w)

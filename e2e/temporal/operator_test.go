@@ -27,8 +27,8 @@ func openHost(t *testing.T, o facteur.Options) *facteur.Host {
 	return h
 }
 
-// An operator who resets a workflow to its beginning has nothing sent twice: what may have
-// been sent is unknown until news of it come.
+// Resetting a workflow to its beginning sends nothing twice: what may have been sent is unknown
+// until a receipt arrives.
 func TestReset(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)
@@ -77,8 +77,8 @@ steps:
 	assert.Len(t, w.Messages("a"), 1)
 }
 
-// What a run had done after the point to which it was reset is not done again without a word,
-// also when it is known what became of the rest.
+// Calls that a run had made after the point of its reset are not silently repeated, also when
+// the outcome of the others is known.
 func TestRetryAfterReset(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)
@@ -107,13 +107,13 @@ steps:
 	assert.Len(t, w.Messages("a"), 1)
 }
 
-// A run of a version that no daemon knows stands still, and the log says why.
+// A run of an unknown machine version is parked, and the log says why.
 func TestRunOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "version")
 	var said logtest.Lines
-	o := plain(options(server.Address, "version", hosttest.NewWorld()))
+	o := withoutSealing(options(server.Address, "version", hosttest.NewWorld()))
 	o.Log = slog.New(slog.NewTextHandler(&said, nil))
 	openHost(t, o)
 	server.Begin(t, "version", "later", "facteur", "facteur.run", map[string]any{"machine": 99, "flow": "f", "digest": "d"})
@@ -122,8 +122,8 @@ func TestRunOfAnotherVersion(t *testing.T) {
 	assert.Contains(t, server.Open(t, "version", "facteur.run"), "later")
 }
 
-// Two daemons are asked for the same at the same time.
-func TestAtTheSameTime(t *testing.T) {
+// Two daemons receive the same request at the same time.
+func TestConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "both")
@@ -155,7 +155,7 @@ func TestAtTheSameTime(t *testing.T) {
 		to := fmt.Sprintf("to %d", n)
 		require.Len(t, w.Messages(to), 1)
 
-		// Somebody has it tried again while news of it come.
+		// A retry is requested while a receipt arrives.
 		key := "f1." + run + ".1"
 		all.Go(func() {
 			for _, state := range []string{"sent", "delivered"} {
@@ -177,11 +177,10 @@ func TestAtTheSameTime(t *testing.T) {
 	}
 }
 
-// The server ends and comes back while calls are under way: nothing is sent twice, and the
-// run goes on.
+// The server restarts while calls are in progress: nothing is sent twice, and the run goes on.
 func TestServerRestart(t *testing.T) {
 	t.Parallel()
-	server := temporal.StartLasting(t)
+	server := temporal.StartPersistent(t)
 	w := hosttest.NewWorld()
 	o := options(server.Address, server.Namespace, w)
 	o.Lost = 5 * time.Second
@@ -206,8 +205,8 @@ func TestServerRestart(t *testing.T) {
 	assert.Len(t, w.Messages("c"), 1)
 }
 
-// An operator who terminates a workflow leaves nobody in doubt: what was under way is
-// unknown, is listed and can be settled.
+// After a workflow is terminated, calls that were in progress are listed as unknown and can be
+// settled.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)

@@ -22,26 +22,27 @@ import (
 	v12 "go.temporal.io/server/schema/postgresql/v12"
 )
 
-// Databases of a server that keeps what it knows in PostgreSQL.
+// The databases of a server over PostgreSQL.
 const (
 	RunsDatabase       = "temporal"
 	VisibilityDatabase = "temporal_visibility"
 )
 
-// StartOver starts a server that keeps what it knows in PostgreSQL, with so many history
-// shards, as one in production does. It ends with the test.
-func StartOver(t testing.TB, db *postgres.Server, shards int32) *Server {
+// StartOnPostgres starts a server that stores its data in PostgreSQL, as in production, with so
+// many history shards. It ends with the test.
+func StartOnPostgres(t testing.TB, db *postgres.Server, shards int32) *Server {
 	t.Helper()
-	runs := setUp(t, db, RunsDatabase, "temporal", v12.Version, 20)
-	visibility := setUp(t, db, VisibilityDatabase, "visibility", v12.VisibilityVersion, 10)
+	runs := createDatabase(t, db, RunsDatabase, "temporal", v12.Version, 20)
+	visibility := createDatabase(t, db, VisibilityDatabase, "visibility", v12.VisibilityVersion, 10)
 	settings := configuration(t, runs, visibility, shards)
 	server := serve(t, settings)
 	t.Cleanup(func() { require.NoError(t, server.Stop()) })
 	return newServer(t, settings.PublicClient.HostPort)
 }
 
-// setUp makes a database with the tables of one of the schemas, and returns the way to it.
-func setUp(t testing.TB, server *postgres.Server, name, kind, version string, connections int) *config.SQL {
+// createDatabase creates a database with one of the server's schemas, and returns the
+// configuration of its connections.
+func createDatabase(t testing.TB, server *postgres.Server, name, kind, version string, connections int) *config.SQL {
 	t.Helper()
 	server.Exec(t, server.URL("postgres"), "CREATE DATABASE "+name)
 	address, err := url.Parse(server.URL(name))

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// every is a flow that is started every minute, with the time.
-func every(name, text string) string {
+// everyMinute is a flow that a schedule starts every minute, with the time.
+func everyMinute(name, text string) string {
 	return fmt.Sprintf(`flow: %s
 inputs: {at: {type: string, format: date-time}}
 triggers: [{schedule: {cron: "* * * * *", timezone: Europe/Paris, missed: once, inputs: {at: "${now()}"}}}]
@@ -30,16 +30,16 @@ steps: [{id: send, action: test.send, with: {to: a, text: "%s at ${string(inputs
 `, name, text)
 }
 
-// A peer is one of several daemons that share a server.
-type peer struct {
+// A daemon is one of several that share a server.
+type daemon struct {
 	*facteur.Host
 	starter *trigger.Starter
 	stop    func()
 	met     atomic.Int32
 }
 
-func openPeer(t *testing.T, address, namespace string, w *hosttest.World, flows ...string) *peer {
-	d := &peer{starter: trigger.New(nil, trigger.Options{Log: slog.New(slog.NewTextHandler(testLog{t}, nil))})}
+func openDaemon(t *testing.T, address, namespace string, w *hosttest.World, flows ...string) *daemon {
+	d := &daemon{starter: trigger.New(nil, trigger.Options{Log: slog.New(slog.NewTextHandler(testLog{t}, nil))})}
 	d.load(t, w, flows...)
 	o := options(address, namespace, w)
 	o.Meet = func(ctx context.Context, due host.DueSchedule) error {
@@ -64,7 +64,7 @@ func openPeer(t *testing.T, address, namespace string, w *hosttest.World, flows 
 	return d
 }
 
-func (d *peer) load(t *testing.T, w *hosttest.World, flows ...string) {
+func (d *daemon) load(t *testing.T, w *hosttest.World, flows ...string) {
 	var plans []*plan.Plan
 	for _, text := range flows {
 		f, diags := flow.Parse("test.flow.yaml", []byte(text))
@@ -83,8 +83,8 @@ func (l testLog) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Times are met once, whichever daemons are there, also when they have loaded other flows;
-// what the flows no longer have ends; and what is paused is held.
+// Each scheduled time starts one run, whichever daemons run, also if they have loaded different
+// flows. Removed schedules end, and paused ones are held.
 func TestSchedules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for full minutes")
@@ -93,14 +93,14 @@ func TestSchedules(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "schedules")
 	w := hosttest.NewWorld()
-	a := openPeer(t, server.Address, "schedules", w, every("first", "old"), every("second", "x"))
+	a := openDaemon(t, server.Address, "schedules", w, everyMinute("first", "old"), everyMinute("second", "x"))
 	kept := func(n int) func() bool {
 		return func() bool { return len(server.Open(t, "schedules", "facteur.schedule")) == n }
 	}
 	require.Eventually(t, kept(2), 30*time.Second, 50*time.Millisecond)
-	b := openPeer(t, server.Address, "schedules", w, every("first", "new")) // loaded last: second is gone
+	b := openDaemon(t, server.Address, "schedules", w, everyMinute("first", "new")) // loaded last: second is gone
 	require.Eventually(t, kept(1), 30*time.Second, 50*time.Millisecond)
-	c := openPeer(t, server.Address, "schedules", w, every("first", "new"))
+	c := openDaemon(t, server.Address, "schedules", w, everyMinute("first", "new"))
 
 	sent := func(n int) func() bool { return func() bool { return len(w.Messages("a")) >= n } }
 	require.Eventually(t, sent(1), 90*time.Second, 100*time.Millisecond)

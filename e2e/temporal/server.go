@@ -42,8 +42,8 @@ func Start(t testing.TB) *Server {
 	})
 }
 
-// StartAsIs starts a server with the limits of histories that it comes with.
-func StartAsIs(t testing.TB) *Server {
+// StartWithDefaultLimits starts a server with its default limits on histories.
+func StartWithDefaultLimits(t testing.TB) *Server {
 	t.Helper()
 	return start(t, dynamicconfig.StaticClient{})
 }
@@ -61,7 +61,7 @@ func start(t testing.TB, settings dynamicconfig.StaticClient) *Server {
 	return newServer(t, server.GetFrontendHostPort())
 }
 
-// newServer is one that listens at an address, or is about to.
+// newServer returns the server at an address, once it answers.
 func newServer(t testing.TB, address string) *Server {
 	t.Helper()
 	s := &Server{address, dial(t, address, "")}
@@ -69,7 +69,7 @@ func newServer(t testing.TB, address string) *Server {
 	return s
 }
 
-// Namespace makes a namespace that nobody else uses.
+// Namespace creates a namespace.
 func (s *Server) Namespace(t testing.TB, name string) {
 	t.Helper()
 	_, err := s.client.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
@@ -81,7 +81,8 @@ func (s *Server) Namespace(t testing.TB, name string) {
 		if err != nil {
 			return false
 		}
-		// What keeps the histories learns of it by itself, and then knows no such workflow.
+		// The history service refreshes its namespaces on its own; only then does it answer that
+		// there is no such workflow.
 		_, err = s.client.WorkflowService().DescribeWorkflowExecution(context.Background(), &workflowservice.DescribeWorkflowExecutionRequest{
 			Namespace: name, Execution: &common.WorkflowExecution{WorkflowId: "none"},
 		})
@@ -107,7 +108,7 @@ func (s *Server) events(t testing.TB, namespace, workflow string) []*history.His
 	}
 }
 
-// History returns what happened to a workflow, as the server knows it.
+// History returns the event types of a workflow's latest execution.
 func (s *Server) History(t testing.TB, namespace, workflow string) (kinds []string) {
 	t.Helper()
 	for _, e := range s.events(t, namespace, workflow) {
@@ -116,7 +117,7 @@ func (s *Server) History(t testing.TB, namespace, workflow string) (kinds []stri
 	return kinds
 }
 
-// Dump returns the whole history of a workflow, as the replayer reads it.
+// Dump returns the whole history of a workflow, in the JSON form that the replayer reads.
 func (s *Server) Dump(t testing.TB, namespace, workflow string) string {
 	t.Helper()
 	text, err := protojson.Marshal(&history.History{Events: s.events(t, namespace, workflow)})
@@ -124,7 +125,7 @@ func (s *Server) Dump(t testing.TB, namespace, workflow string) string {
 	return string(text)
 }
 
-// Open returns the ids of the workflows of a type that have not ended.
+// Open returns the ids of the open workflows of a type.
 func (s *Server) Open(t testing.TB, namespace, kind string) (ids []string) {
 	t.Helper()
 	answer, err := s.client.WorkflowService().ListWorkflowExecutions(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
@@ -147,7 +148,7 @@ func (s *Server) Executions(t testing.TB, namespace, workflow string) int {
 	return int(answer.GetCount())
 }
 
-// Reset has a workflow begin anew from its first task, as an operator does.
+// Reset resets a workflow to its first task, as an operator does.
 func (s *Server) Reset(t testing.TB, namespace, workflow string) {
 	t.Helper()
 	for _, e := range s.events(t, namespace, workflow) {
@@ -164,7 +165,7 @@ func (s *Server) Reset(t testing.TB, namespace, workflow string) {
 	t.Fatal("the workflow has done nothing yet")
 }
 
-// Terminate ends a workflow, as an operator does.
+// Terminate terminates a workflow, as an operator does.
 func (s *Server) Terminate(t testing.TB, namespace, workflow string) {
 	t.Helper()
 	_, err := s.client.WorkflowService().TerminateWorkflowExecution(t.Context(), &workflowservice.TerminateWorkflowExecutionRequest{
@@ -173,7 +174,7 @@ func (s *Server) Terminate(t testing.TB, namespace, workflow string) {
 	require.NoError(t, err)
 }
 
-// Begin starts a workflow with an input that is not sealed.
+// Begin starts a workflow with an unencrypted input.
 func (s *Server) Begin(t testing.TB, namespace, id, queue, kind string, input any) {
 	t.Helper()
 	c := dial(t, s.Address, namespace)
@@ -182,7 +183,7 @@ func (s *Server) Begin(t testing.TB, namespace, id, queue, kind string, input an
 	require.NoError(t, err)
 }
 
-// dial returns a client, once the server answers.
+// dial returns a client once the server answers.
 func dial(t testing.TB, address, namespace string) (c client.Client) {
 	t.Helper()
 	require.Eventually(t, func() (up bool) {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Projects may share a namespace: each has a task queue of its own, and knows of its own runs
-// and holds alone.
+// Projects may share a namespace: each has a task queue of its own, and sees only its own runs
+// and holds.
 func TestSharedNamespace(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "shared")

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDaemon rotates the token of a connection under a running daemon, that logs in by
-// AppRole and may read this one path: the next send goes out with the new one, at its first
-// attempt. While the vault is sealed runs wait.
+// TestDaemon rotates the token of a connection under a running daemon, which logs in by AppRole
+// and may read only this path: the next send uses the new token at its first attempt. While the
+// vault is sealed, runs wait.
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	s := server.Start(t)

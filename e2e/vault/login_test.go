@@ -37,7 +37,7 @@ func open(t *testing.T, s *server.Server, h vault.Hashicorp) *vault.Vault {
 	return v
 }
 
-// policy writes that of a file beside the examples.
+// policy writes the policy of a file beside the examples.
 func policy(t *testing.T, s *server.Server, name string) []string {
 	t.Helper()
 	s.Policy(t, name, read(t, filepath.Join("../../examples/deploy/vault", name+".hcl")))
@@ -51,7 +51,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestReadmePolicy compares what the README says is enough with what the tests use.
+// TestReadmePolicy compares the policy in the README with the one that the tests use.
 func TestReadmePolicy(t *testing.T) {
 	_, block, ok := strings.Cut(read(t, "../../README.md"), "```hcl\n")
 	require.True(t, ok, "the README shows a policy")
@@ -67,7 +67,7 @@ func refresh(v *vault.Vault) error {
 	return err
 }
 
-// TestPolicies lets the policies beside the examples do what they are for, and no more.
+// TestPolicies: the policies beside the examples allow what they are for, and no more.
 func TestPolicies(t *testing.T) {
 	s := server.Start(t)
 	s.Put(t, server.KV2, "messaging/other", map[string]any{"token": "EAAGother"})
@@ -75,7 +75,7 @@ func TestPolicies(t *testing.T) {
 
 	daemon := s.Token(t, api.TokenCreateRequest{Policies: policy(t, s, "facteur")})
 	v := open(t, s, vault.Hashicorp{Token: vault.NewSecret(daemon)})
-	s.Forget()
+	s.ResetRequests()
 	require.NoError(t, refresh(v))
 	require.Equal(t, []string{"GET auth/token/lookup-self", "GET kv/data/messaging/shop"}, s.Requests(), "nothing else is asked")
 	vaulttest.WantReason(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set), vault.Denied)
@@ -97,7 +97,7 @@ func TestPolicies(t *testing.T) {
 	require.NoError(t, v.Set(t.Context(), "shop", vault.WhatsApp, nil, set))
 }
 
-// logins tells what the server was asked about tokens: l to log in, r to renew.
+// logins returns the login (l) and renewal (r) requests that the server received, in order.
 func logins(s *server.Server) string {
 	var b strings.Builder
 	for _, asked := range s.Requests() {
@@ -111,9 +111,9 @@ func logins(s *server.Server) string {
 	return b.String()
 }
 
-// TestTokensLiveOn lets short-lived tokens end while somebody reads all the time: no read
+// TestTokenRenewal lets short-lived tokens expire while a client reads all the time: no read
 // fails.
-func TestTokensLiveOn(t *testing.T) {
+func TestTokenRenewal(t *testing.T) {
 	tests := []struct {
 		name string
 		role map[string]any
@@ -130,7 +130,7 @@ func TestTokensLiveOn(t *testing.T) {
 			tt.role["token_policies"] = policy(t, s, "facteur")
 			roleID := s.Role(t, "facteur", tt.role)
 			v := open(t, s, vault.Hashicorp{AppRole: &vault.AppRole{RoleID: roleID, SecretID: vault.NewSecret(s.SecretID(t, "facteur", nil))}})
-			s.Forget()
+			s.ResetRequests()
 			require.Eventually(t, func() bool {
 				require.NoError(t, refresh(v))
 				got, want := logins(s), strings.Split(tt.want, "?")
@@ -140,8 +140,8 @@ func TestTokensLiveOn(t *testing.T) {
 	}
 }
 
-// TestGivenToken is renewed until its end; then the file holds another.
-func TestGivenToken(t *testing.T) {
+// TestTokenFile: a token from a file is renewed until it expires; then the file is read again.
+func TestTokenFile(t *testing.T) {
 	s := server.Start(t)
 	path := filepath.Join(t.TempDir(), "token")
 	write := func(ttl, most string) string {
@@ -164,7 +164,7 @@ func TestGivenToken(t *testing.T) {
 	require.Contains(t, logins(s), "r")
 }
 
-// TestSecretIDs ends secret IDs: what logs in next reads the file again.
+// TestSecretIDs invalidates secret IDs: the next login reads the file again.
 func TestSecretIDs(t *testing.T) {
 	s := server.Start(t)
 	path := filepath.Join(t.TempDir(), "secret-id")
@@ -196,7 +196,7 @@ func TestSecretIDs(t *testing.T) {
 	vaulttest.WantReason(t, refresh(v), vault.BadLogin)
 }
 
-// TestRestarted ends the server under a vault that goes on.
+// TestRestarted restarts the server under an open vault.
 func TestRestarted(t *testing.T) {
 	s := server.Start(t)
 	roleID := s.Role(t, "facteur", map[string]any{"token_policies": policy(t, s, "facteur")})
@@ -207,13 +207,13 @@ func TestRestarted(t *testing.T) {
 	s.Restart(t)
 	require.True(t, vaulttest.WantReason(t, refresh(v), vault.Sealed).Temporary())
 	s.Unseal(t)
-	s.Forget()
+	s.ResetRequests()
 	require.NoError(t, refresh(v))
 	require.Equal(t, []string{"GET kv/data/messaging/shop"}, s.Requests(), "the token is still good")
 }
 
-// TestSlow lets the network stall, and cut.
-func TestSlow(t *testing.T) {
+// TestStalledNetwork lets the network stall, then cuts it.
+func TestStalledNetwork(t *testing.T) {
 	s := server.Start(t)
 	proxy := e2e.NewProxy(t, strings.TrimPrefix(s.Address, "http://"))
 	v := open(t, s, vault.Hashicorp{Address: "http://" + proxy.Address, Timeout: 2 * time.Second, Token: vault.NewSecret(s.Root)})
@@ -230,7 +230,7 @@ func TestSlow(t *testing.T) {
 	require.NoError(t, refresh(v))
 }
 
-// TestNamespace names one: the open-source server has none, and does not mind.
+// TestNamespace sends a namespace, which the open-source server ignores.
 func TestNamespace(t *testing.T) {
 	s := server.Start(t)
 	require.NoError(t, refresh(open(t, s, vault.Hashicorp{Namespace: "team/shop", Token: vault.NewSecret(s.Root)})))

@@ -45,8 +45,8 @@ func newGraph(t *testing.T, token string) *graph {
 	return g
 }
 
-// TestRotation changes the token of a WhatsApp connection under those who send: the send
-// that finds out succeeds, at the same attempt.
+// TestRotation rotates the token of a WhatsApp connection between sends: the first send that is
+// refused succeeds within the same attempt.
 func TestRotation(t *testing.T) {
 	s := server.Start(t)
 	g := newGraph(t, "EAAG0")

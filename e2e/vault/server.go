@@ -104,7 +104,7 @@ func (s *Server) start(t testing.TB) {
 	go s.http.Serve(listener)
 }
 
-// listen notes what is asked.
+// listen records the requests.
 func (s *Server) listen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -114,22 +114,21 @@ func (s *Server) listen(next http.Handler) http.Handler {
 	})
 }
 
-// Requests returns what the server was asked since the last Forget, in order, as "GET
-// kv/data/shop".
+// Requests returns the requests since the last ResetRequests, in order, e.g. "GET kv/data/shop".
 func (s *Server) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.asked...)
 }
 
-// Forget starts counting anew.
-func (s *Server) Forget() {
+// ResetRequests clears the recorded requests.
+func (s *Server) ResetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = nil
 }
 
-// Stop ends the server: nobody listens any more. The storage stays.
+// Stop stops the server. The storage stays.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	if s.http == nil {
@@ -174,7 +173,7 @@ func (s *Server) Client(t testing.TB) *api.Client {
 	return c
 }
 
-// Put stores a secret, as somebody else would.
+// Put stores a secret with the root token.
 func (s *Server) Put(t testing.TB, mount, path string, data map[string]any) {
 	t.Helper()
 	ctx, c := context.Background(), s.Client(t)
@@ -233,7 +232,7 @@ func (s *Server) Token(t testing.TB, r api.TokenCreateRequest) string {
 	return secret.Auth.ClientToken
 }
 
-// Role makes an AppRole, with the parameters of the API such as token_policies and
+// Role creates an AppRole, with the parameters of the API such as token_policies and
 // token_ttl, and returns its role ID.
 func (s *Server) Role(t testing.TB, name string, parameters map[string]any) (roleID string) {
 	t.Helper()
@@ -249,13 +248,13 @@ func (s *Server) SecretID(t testing.TB, role string, parameters map[string]any) 
 	return fmt.Sprint(s.write(t, "auth/approle/role/"+role+"/secret-id", parameters).Data["secret_id"])
 }
 
-// DestroySecretID ends a secret ID.
+// DestroySecretID invalidates a secret ID.
 func (s *Server) DestroySecretID(t testing.TB, role, secretID string) {
 	t.Helper()
 	s.write(t, "auth/approle/role/"+role+"/secret-id/destroy", map[string]any{"secret_id": secretID})
 }
 
-// Revoke ends the tokens that the AppRole auth method gave out.
+// Revoke revokes the tokens that the AppRole auth method issued.
 func (s *Server) Revoke(t testing.TB) {
 	t.Helper()
 	require.NoError(t, s.Client(t).Sys().RevokePrefix("auth/"+AppRole+"/login"))

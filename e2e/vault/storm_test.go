@@ -24,9 +24,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A storm is a daemon that is killed again and again, a vault that is sealed, restarted,
-// cut off and slow, and tokens that are rotated, while customers start runs.
-type storm struct {
+// A stormTest repeatedly kills a daemon, seals, restarts, cuts off and slows down its vault, and
+// rotates tokens, while customers start runs.
+type stormTest struct {
 	t     *testing.T
 	dir   string
 	vault *server.Server
@@ -42,22 +42,22 @@ type storm struct {
 	counts map[string]int
 }
 
-// A daemon whose vault and tokens are in trouble, and that is killed again and again, loses
-// no run and sends nothing twice; once the vault is well, all goes on by itself.
+// A daemon that is killed repeatedly, with an unreliable vault and rotating tokens, loses no run
+// and sends nothing twice. Once the vault works again, all runs end without intervention.
 func TestStorm(t *testing.T) {
-	length := e2e.StormFor(t, 8*time.Second)
-	s := newStorm(t)
-	kill := s.open()
+	length := e2e.StormDuration(t, 8*time.Second)
+	s := newStormTest(t)
+	kill := s.startDaemon()
 	var customers, others sync.WaitGroup
 	for n := range 4 {
 		customers.Go(func() { s.customer(n) })
 	}
-	others.Go(s.trouble)
+	others.Go(s.disruptVault)
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
 		kill()
 		s.counts["killed"]++
-		kill = s.open()
+		kill = s.startDaemon()
 	}
 	close(s.over)
 	others.Wait()
@@ -66,17 +66,17 @@ func TestStorm(t *testing.T) {
 	kill()
 }
 
-func newStorm(t *testing.T) *storm {
+func newStormTest(t *testing.T) *stormTest {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := l.Addr().String()
 	require.NoError(t, l.Close())
-	s := &storm{t: t, dir: t.TempDir(), vault: server.Start(t), over: make(chan struct{}), acked: map[string]string{}, counts: map[string]int{},
+	s := &stormTest{t: t, dir: t.TempDir(), vault: server.Start(t), over: make(chan struct{}), acked: map[string]string{}, counts: map[string]int{},
 		Client: &daemon.Client{URL: "http://" + address, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
 	s.proxy = e2e.NewProxy(t, strings.TrimPrefix(s.vault.Address, "http://"))
 	s.graph = e2e.NewGraph(t, "EAAG0", func() string { return s.URL + "/webhooks/whatsapp/shop" })
-	s.graph.Lost = 0.05
-	s.put("EAAG0")
+	s.graph.LossRate = 0.05
+	s.rotateToken("EAAG0")
 	s.write("role", s.vault.Role(t, "facteur", map[string]any{"token_policies": policy(t, s.vault, "facteur"), "token_ttl": "2s", "token_max_ttl": "6s"}))
 	s.newSecret()
 	s.write("facteur.yaml", fmt.Sprintf(`
@@ -106,35 +106,35 @@ steps:
 	return s
 }
 
-func (s *storm) write(name, text string) {
+func (s *stormTest) write(name, text string) {
 	path := filepath.Join(s.dir, name)
 	require.NoError(s.t, os.WriteFile(path+".new", []byte(text), 0o600))
 	require.NoError(s.t, os.Rename(path+".new", path))
 }
 
-func (s *storm) put(token string) {
+func (s *stormTest) rotateToken(token string) {
 	s.vault.Put(s.t, server.KV2, "messaging/shop", map[string]any{"token": token, "app_secret": e2e.AppSecret, "verify_token": "to-be-verified"})
 }
 
-func (s *storm) newSecret() {
+func (s *stormTest) newSecret() {
 	s.secrets = append(s.secrets, s.vault.SecretID(s.t, "facteur", nil))
 	s.write("secret", s.secrets[len(s.secrets)-1])
 }
 
-func (s *storm) count(what string) {
+func (s *stormTest) count(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts[what]++
 }
 
-// open starts the daemon, and returns what kills it.
-func (s *storm) open() (kill func()) {
+// startDaemon starts the daemon, and returns a function that kills it.
+func (s *stormTest) startDaemon() (kill func()) {
 	p := e2e.Start(s.t, e2e.Command(s.t, s.dir, nil, "serve", s.dir, "--listen", strings.TrimPrefix(s.URL, "http://")))
 	p.Ready(s.t)
-	return func() { p.End(syscall.SIGKILL) }
+	return func() { p.SignalAndWait(syscall.SIGKILL) }
 }
 
-func (s *storm) customer(n int) {
+func (s *stormTest) customer(n int) {
 	for i := 0; ; i++ {
 		key := fmt.Sprintf("%d/%d", n, i)
 		in := map[string]any{"phone": fmt.Sprintf("+336%02d%06d", 10+n, i), "sender": fmt.Sprintf("1065403522429%02d", rand.IntN(90)+10)}
@@ -160,8 +160,8 @@ func (s *storm) customer(n int) {
 	}
 }
 
-// trouble does to the vault what happens to vaults.
-func (s *storm) trouble() {
+// disruptVault seals, restarts, cuts off and slows down the vault.
+func (s *stormTest) disruptVault() {
 	t, v := s.t, s.vault
 	pause := func(most int) { time.Sleep(time.Duration(rand.IntN(most)) * time.Millisecond) }
 	for n := 1; ; n++ {
@@ -192,14 +192,14 @@ func (s *storm) trouble() {
 			pause(2000)
 			s.proxy.Mend()
 		case 4:
-			s.put(token)
+			s.rotateToken(token)
 			s.graph.Token.Store(token)
 		case 5: // the old one ends before there is another
 			s.graph.Token.Store(token)
 			pause(500)
-			s.put(token)
+			s.rotateToken(token)
 		case 6: // and nobody can ask for the new one
-			s.put(token)
+			s.rotateToken(token)
 			v.Seal(t)
 			s.graph.Token.Store(token)
 			pause(3000)
@@ -219,8 +219,8 @@ func (s *storm) trouble() {
 	}
 }
 
-// check waits until all has come to rest by itself, and counts.
-func (s *storm) check() {
+// check waits until all runs have ended, and compares them with what was accepted.
+func (s *stormTest) check() {
 	t := s.t
 	var runs []daemon.Run
 	require.Eventually(t, func() bool {
@@ -241,7 +241,7 @@ func (s *storm) check() {
 				return false
 			}
 		}
-		return s.graph.Quiet()
+		return s.graph.AllDelivered()
 	}, 3*time.Minute, 200*time.Millisecond, "every run ends")
 	accepted, _ := s.graph.Accepted()
 	c, byRun, known := s.counts, map[string]int{}, map[string]bool{}

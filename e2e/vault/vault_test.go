@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { e2e.Main(m) }
 
-// TestExercise runs the table of the fake against the real server.
+// TestExercise runs the conformance tests of the fake against the real server.
 func TestExercise(t *testing.T) {
 	vaulttest.Exercise(t, func(t *testing.T) vaulttest.Target { return target(t, server.Start(t)) })
 }
@@ -54,7 +54,7 @@ func target(t *testing.T, s *server.Server) vaulttest.Target {
 
 var policies atomic.Int32
 
-// hcl writes rules as a policy.
+// hcl formats rules as a policy.
 func hcl(rules ...vaulttest.Rule) string {
 	var b strings.Builder
 	for _, r := range rules {

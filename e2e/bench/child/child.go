@@ -1,6 +1,6 @@
-// Package child is how a benchmark and the processes that it measures talk: the parent
-// starts a process with Start and orders loads, the process obeys with Serve. What a process
-// costs is then its own.
+// Package child is the protocol between a benchmark and the processes that it measures, JSON
+// over stdin and stdout: the parent starts a process with Start and requests loads, which the
+// process runs in Serve. Separate processes keep their costs apart.
 package child
 
 import (
@@ -13,45 +13,45 @@ import (
 	"time"
 )
 
-// A Setup is what a process needs to begin.
+// A Setup configures a process.
 type Setup struct {
-	As       string   `json:"as"`       // what it is to be
-	API      string   `json:"api"`      // where messages are sent to: http://127.0.0.1:…
-	Daemon   string   `json:"daemon"`   // where runs are started
+	As       string   `json:"as"`       // the role of the process
+	API      string   `json:"api"`      // base URL of the Cloud API: http://127.0.0.1:…
+	Daemon   string   `json:"daemon"`   // base URL of the daemon
 	Temporal string   `json:"temporal"` // the server: host:port
 	Postgres string   `json:"postgres"` // the database of the ledger; "": a file
 	Dir      string   `json:"dir"`      // a folder of its own
 	Senders  []string `json:"senders"`  // phone number IDs
-	Prefix   int      `json:"prefix"`   // a digit that tells its recipients from those of others
+	Prefix   int      `json:"prefix"`   // a digit of its recipients' numbers, different for each process
 }
 
-// An Order is a load: so many at once, for so long. Those that are under way then are
-// carried to their end. The zero Order asks how the process is.
-type Order struct {
-	At  int           `json:"at"`
-	For time.Duration `json:"for"`
+// A Request asks for a load of so many concurrent runs, for so long; runs in progress then are
+// completed. The zero Request asks only for statistics.
+type Request struct {
+	Concurrency int           `json:"at"`
+	Duration    time.Duration `json:"for"`
 }
 
-// An Answer tells what became of an order.
-type Answer struct {
-	Load
+// A Response is the result of a request.
+type Response struct {
+	LoadResult
 	Failed  string        `json:"failed,omitempty"`
 	Address string        `json:"address,omitempty"` // of a server, once it is ready
-	CPU     time.Duration `json:"cpu,omitempty"`     // of servers that the process has started
+	CPU     time.Duration `json:"cpu,omitempty"`     // used by servers that the process has started
 	Memory  int64         `json:"memory,omitempty"`  // of them, in bytes
-	Facts   []string      `json:"facts,omitempty"`   // for who reads the results
+	Facts   []string      `json:"facts,omitempty"`   // lines for the report
 	Sizes   Sizes         `json:"sizes,omitzero"`
 }
 
-// Sizes are what a subject, or a server, has stored.
+// Sizes are the sizes of what a subject or a server has stored.
 type Sizes struct {
-	Events       float64          `json:"events,omitempty"`        // of the history of one run
+	Events       float64          `json:"events,omitempty"`        // in the history of one run
 	HistoryBytes float64          `json:"history_bytes,omitempty"` // as the Temporal server counts it
 	Files        map[string]int64 `json:"files,omitempty"`         // bytes, by name
 	Writes       int64            `json:"writes,omitempty"`        // of history shards, each a commit
 }
 
-// A Process is a child, in the eyes of its parent.
+// A Process is the parent's handle of a child process.
 type Process struct {
 	PID     int
 	Address string
@@ -63,7 +63,7 @@ type Process struct {
 	out *json.Decoder
 }
 
-// Start starts a program as a child and waits until it is ready. It ends with its parent.
+// Start starts a child process and waits until it is ready. It exits with its parent.
 func Start(program string, s Setup) (*Process, error) {
 	p := &Process{cmd: exec.Command(program)}
 	p.cmd.Stderr = os.Stderr
@@ -93,16 +93,16 @@ func Start(program string, s Setup) (*Process, error) {
 	return p, nil
 }
 
-// Order gives an order and returns what became of it.
-func (p *Process) Order(o Order) (Answer, error) {
+// Send sends a request and returns the response.
+func (p *Process) Send(o Request) (Response, error) {
 	if err := json.NewEncoder(p.in).Encode(o); err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
 	return p.read()
 }
 
-func (p *Process) read() (Answer, error) {
-	var a Answer
+func (p *Process) read() (Response, error) {
+	var a Response
 	if err := p.out.Decode(&a); err != nil {
 		return a, fmt.Errorf("the process ended: %w", err)
 	}
@@ -120,21 +120,21 @@ func (p *Process) Stop() error {
 	return p.cmd.Wait()
 }
 
-// A Subject obeys orders. Its zero value does nothing.
+// A Subject is what a child process runs. Its zero value does nothing.
 type Subject struct {
 	Address string
 	Facts   []string
-	Do      func(n int) error // one run; n is another each time
-	// Begin is called before each load. What it returns is called after, with how many runs
-	// there were, and waits for what Do left behind: the rate then is of all of it. nil:
-	// nothing is.
-	Begin func() (settle func(runs int) error, err error)
-	Look  func(a *Answer) error // adds what is known of the subject; nil: nothing
-	Close func() error          // nil: there is nothing to close
+	Do      func(n int) error // performs one run; n is different each time
+	// BeforeLoad is called before each load. The function that it returns is called after the
+	// load with the number of runs, and waits for runs that Do did not wait for; the rate then
+	// includes these. Optional.
+	BeforeLoad func() (settle func(runs int) error, err error)
+	Stats      func(a *Response) error // adds statistics of the subject; optional
+	Close      func() error            // optional
 }
 
-// Serve is the other end of Start: it begins, obeys, and returns when the parent has ended
-// or asks it to stop.
+// Serve is the main function of a child process. It answers requests until the parent exits
+// or calls Stop.
 func Serve(begin func(Setup) (*Subject, error)) error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var s Setup
@@ -143,26 +143,26 @@ func Serve(begin func(Setup) (*Subject, error)) error {
 	}
 	subject, err := begin(s)
 	if err != nil {
-		_ = out.Encode(Answer{Failed: fmt.Sprintf("%s: %v", s.As, err)})
+		_ = out.Encode(Response{Failed: fmt.Sprintf("%s: %v", s.As, err)})
 		return err
 	}
-	if err := out.Encode(Answer{Address: subject.Address, Facts: subject.Facts}); err != nil {
+	if err := out.Encode(Response{Address: subject.Address, Facts: subject.Facts}); err != nil {
 		return err
 	}
 	next := 0
 	for {
-		var o Order
+		var o Request
 		if err := in.Decode(&o); err != nil {
 			if subject.Close == nil {
 				return nil
 			}
 			return subject.Close()
 		}
-		var a Answer
-		if o.At > 0 {
-			a = subject.obey(o, &next)
-		} else if subject.Look != nil {
-			if err := subject.Look(&a); err != nil {
+		var a Response
+		if o.Concurrency > 0 {
+			a = subject.runLoad(o, &next)
+		} else if subject.Stats != nil {
+			if err := subject.Stats(&a); err != nil {
 				a.Failed = err.Error()
 			}
 		}
@@ -172,21 +172,21 @@ func Serve(begin func(Setup) (*Subject, error)) error {
 	}
 }
 
-func (s *Subject) obey(o Order, next *int) (a Answer) {
+func (s *Subject) runLoad(o Request, next *int) (a Response) {
 	settle := func(int) error { return nil }
 	var err error
-	if s.Begin != nil {
-		settle, err = s.Begin()
+	if s.BeforeLoad != nil {
+		settle, err = s.BeforeLoad()
 	}
 	began := time.Now()
 	if err == nil {
-		a.Load, err = Carry(o, *next, s.Do)
+		a.LoadResult, err = RunLoad(o, *next, s.Do)
 		*next += a.Runs
 	}
 	if err == nil {
 		err = settle(a.Runs)
 	}
-	if a.Took = time.Since(began); s.Begin != nil {
+	if a.Took = time.Since(began); s.BeforeLoad != nil {
 		a.Rate = float64(a.Runs) / a.Took.Seconds()
 	}
 	if err != nil {

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// A Load is what was done in answer to an order.
-type Load struct {
+// A LoadResult is the result of a load.
+type LoadResult struct {
 	Runs    int           `json:"runs,omitempty"`
-	Unknown int           `json:"unknown,omitempty"` // those of them of which nobody knows whether they sent
+	Unknown int           `json:"unknown,omitempty"` // runs with an unknown outcome
 	Took    time.Duration `json:"took,omitempty"`    // from the first start to the last end
-	Rate    float64       `json:"rate,omitempty"`    // how many ended a second; see Carry
+	Rate    float64       `json:"rate,omitempty"`    // completed runs per second; see RunLoad
 	P50     time.Duration `json:"p50,omitempty"`
 	P99     time.Duration `json:"p99,omitempty"`
 }
 
-// ErrUnknown tells of a run of which nobody knows whether it sent its message.
+// ErrUnknown is the error of a run whose outcome is unknown.
 var ErrUnknown = errors.New("what became of the message is not known")
 
-// Carry does something again and again, o.At at once, until o.For has passed, and lets what
-// is under way then end. It gives each a number, from first on. It stops at the first error.
+// RunLoad calls do from o.Concurrency goroutines until o.Duration has passed, and waits for the
+// calls in progress. The calls are numbered from first on. It stops at the first error.
 //
-// The rate counts what ended in the last two thirds of that time: by then as much is under
-// way as there is to be, and it still is.
-func Carry(o Order, first int, do func(n int) error) (Load, error) {
+// The rate counts the calls that ended in the last two thirds of that time, when the load is
+// steady.
+func RunLoad(o Request, first int, do func(n int) error) (LoadResult, error) {
 	type done struct{ at, took time.Duration }
 	var (
 		next    atomic.Int64
@@ -39,12 +39,12 @@ func Carry(o Order, first int, do func(n int) error) (Load, error) {
 	)
 	next.Store(int64(first))
 	began := time.Now()
-	for range o.At {
+	for range o.Concurrency {
 		all.Go(func() {
 			var mine []done
 			for failed.Load() == nil {
 				start := time.Since(began)
-				if start >= o.For {
+				if start >= o.Duration {
 					break
 				}
 				err := do(int(next.Add(1) - 1))
@@ -63,7 +63,7 @@ func Carry(o Order, first int, do func(n int) error) (Load, error) {
 		})
 	}
 	all.Wait()
-	l := Load{Runs: len(runs), Unknown: int(unknown.Load()), Took: time.Since(began)}
+	l := LoadResult{Runs: len(runs), Unknown: int(unknown.Load()), Took: time.Since(began)}
 	if err := failed.Load(); err != nil {
 		return l, *err
 	}
@@ -72,11 +72,11 @@ func Carry(o Order, first int, do func(n int) error) (Load, error) {
 	}
 	counted := 0
 	for _, r := range runs {
-		if r.at > o.For/3 && r.at <= o.For {
+		if r.at > o.Duration/3 && r.at <= o.Duration {
 			counted++
 		}
 	}
-	l.Rate = float64(counted) / (o.For - o.For/3).Seconds()
+	l.Rate = float64(counted) / (o.Duration - o.Duration/3).Seconds()
 	slices.SortFunc(runs, func(a, b done) int { return cmp.Compare(a.took, b.took) })
 	l.P50, l.P99 = runs[len(runs)/2].took, runs[len(runs)*99/100].took
 	return l, nil

@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A load numbers what it does without gaps, counts what is unknown, and stops at an error.
+// RunLoad numbers its calls without gaps, counts unknown outcomes, and stops at an error.
 func TestCarry(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[int]bool{}
-	l, err := child.Carry(child.Order{At: 4, For: 30 * time.Millisecond}, 100, func(n int) error {
+	l, err := child.RunLoad(child.Request{Concurrency: 4, Duration: 30 * time.Millisecond}, 100, func(n int) error {
 		mu.Lock()
 		defer mu.Unlock()
 		assert.False(t, seen[n], n)
@@ -34,7 +34,7 @@ func TestCarry(t *testing.T) {
 	}
 
 	broken := errors.New("broken")
-	_, err = child.Carry(child.Order{At: 4, For: time.Hour}, 0, func(n int) error {
+	_, err = child.RunLoad(child.Request{Concurrency: 4, Duration: time.Hour}, 0, func(n int) error {
 		if n == 10 {
 			return broken
 		}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPU is the time that a process has used so far, on all processors, for itself and in the
-// kernel: what getrusage tells the process of itself, with all of its threads.
+// CPU returns the user and system time that all threads of a process have used so far, as
+// getrusage would tell the process itself.
 func CPU(pid int) (time.Duration, error) {
 	const sched = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
 	var t unix.Timespec
@@ -21,7 +21,7 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// Memory is what a process has in the machine's memory now, in bytes.
+// Memory returns the resident set size of a process, in bytes.
 func Memory(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command server is a Temporal server that facteur/e2e/bench measures against: the command
-// starts it and tells it where to keep what it knows.
+// Command server is the Temporal server of facteur/e2e/bench, which starts it and says where it
+// stores its data.
 package main
 
 import (
@@ -25,19 +25,18 @@ func main() {
 	}
 }
 
-// shards is how many history shards there are: what the server's own image has, unless it
-// is told otherwise.
+// shards is the number of history shards, the default of the server's own image.
 const shards = 4
 
 func begin(s child.Setup) (subject *child.Subject, err error) {
-	t := &stage{}
+	t := &testbed{}
 	defer func() {
-		if failure, ok := recover().(failure); ok {
-			t.end()
+		if failure, ok := recover().(fatal); ok {
+			t.cleanUp()
 			err = failure
 		}
 	}()
-	subject = &child.Subject{Close: t.end}
+	subject = &child.Subject{Close: t.cleanUp}
 	var server *temporal.Server
 	switch s.As {
 	case "temporal over memory":
@@ -45,15 +44,15 @@ func begin(s child.Setup) (subject *child.Subject, err error) {
 		subject.Facts = []string{"Temporal " + temporal.Version + ", all of it in one process, over SQLite in memory: nothing of it is on a disk"}
 	case "temporal over postgres":
 		db := postgres.Start(t)
-		server = temporal.StartOver(t, db, shards)
+		server = temporal.StartOnPostgres(t, db, shards)
 		ledger := db.Database(t)
 		subject.Facts = []string{
 			fmt.Sprintf("Temporal %s, all of it in one process, over PostgreSQL %s, which syncs each commit; %d history shards", temporal.Version, db.Version, shards),
 			"ledger " + ledger,
 		}
-		subject.Look = func(a *child.Answer) (err error) {
+		subject.Stats = func(a *child.Response) (err error) {
 			a.CPU, a.Memory = db.CPU(), memoryOf(db)
-			if a.Sizes.Files, err = sizes(db, filepath.Base(ledger)); err == nil {
+			if a.Sizes.Files, err = databaseSizes(db, filepath.Base(ledger)); err == nil {
 				a.Sizes.Writes, err = shardWrites(db)
 			}
 			return err
@@ -68,8 +67,8 @@ func begin(s child.Setup) (subject *child.Subject, err error) {
 	return subject, nil
 }
 
-// sizes tells how large the databases are, with their indexes.
-func sizes(db *postgres.Server, ledger string) (map[string]int64, error) {
+// databaseSizes returns the sizes of the databases, with their indexes, in bytes.
+func databaseSizes(db *postgres.Server, ledger string) (map[string]int64, error) {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, db.URL("postgres"))
 	if err != nil {
@@ -92,8 +91,8 @@ func sizes(db *postgres.Server, ledger string) (map[string]int64, error) {
 	return out, nil
 }
 
-// shardWrites is how often the state of a workflow was written. A history shard does that
-// one after the other, and waits for the commit.
+// shardWrites returns how often the state of a workflow was written. A history shard writes one
+// at a time, and waits for each commit.
 func shardWrites(db *postgres.Server) (n int64, err error) {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, db.URL(temporal.RunsDatabase))
@@ -105,8 +104,8 @@ func shardWrites(db *postgres.Server) (n int64, err error) {
 	return n, err
 }
 
-// memoryOf is what the processes of a server have in the machine's memory, that which they
-// share counted once.
+// memoryOf returns the resident memory of a server's processes, with shared memory counted
+// once.
 func memoryOf(db *postgres.Server) (sum int64) {
 	for _, pid := range db.Processes() {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
@@ -120,17 +119,16 @@ func memoryOf(db *postgres.Server) (sum int64) {
 	return sum
 }
 
-// A stage stands where servers are started in place of a test. What the test would do and a
-// program cannot is not there.
-type stage struct {
+// A testbed is a testing.TB outside of a test, with the methods that starting the servers needs.
+type testbed struct {
 	testing.TB
 	cleanups []func()
 }
 
-// A failure is what would end a test.
-type failure struct{ error }
+// A fatal is the panic value in place of a test's FailNow.
+type fatal struct{ error }
 
-func (s *stage) end() error {
+func (s *testbed) cleanUp() error {
 	for len(s.cleanups) > 0 {
 		last := len(s.cleanups) - 1
 		f := s.cleanups[last]
@@ -140,14 +138,14 @@ func (s *stage) end() error {
 	return nil
 }
 
-func (s *stage) Cleanup(f func())                { s.cleanups = append(s.cleanups, f) }
-func (s *stage) Context() context.Context        { return context.Background() }
-func (s *stage) Helper()                         {}
-func (s *stage) Failed() bool                    { return false }
-func (s *stage) Name() string                    { return "bench" }
-func (s *stage) FailNow()                        { s.Fatal("the server does not start") }
-func (s *stage) Fatal(args ...any)               { panic(failure{fmt.Errorf("%s", fmt.Sprint(args...))}) }
-func (s *stage) Fatalf(text string, args ...any) { panic(failure{fmt.Errorf(text, args...)}) }
-func (s *stage) Skip(args ...any)                { s.Fatal(args...) }
-func (s *stage) Logf(text string, args ...any)   { fmt.Fprintf(os.Stderr, text+"\n", args...) }
-func (s *stage) Errorf(text string, args ...any) { s.Logf(text, args...) }
+func (s *testbed) Cleanup(f func())                { s.cleanups = append(s.cleanups, f) }
+func (s *testbed) Context() context.Context        { return context.Background() }
+func (s *testbed) Helper()                         {}
+func (s *testbed) Failed() bool                    { return false }
+func (s *testbed) Name() string                    { return "bench" }
+func (s *testbed) FailNow()                        { s.Fatal("the server does not start") }
+func (s *testbed) Fatal(args ...any)               { panic(fatal{fmt.Errorf("%s", fmt.Sprint(args...))}) }
+func (s *testbed) Fatalf(text string, args ...any) { panic(fatal{fmt.Errorf(text, args...)}) }
+func (s *testbed) Skip(args ...any)                { s.Fatal(args...) }
+func (s *testbed) Logf(text string, args ...any)   { fmt.Fprintf(os.Stderr, text+"\n", args...) }
+func (s *testbed) Errorf(text string, args ...any) { s.Logf(text, args...) }

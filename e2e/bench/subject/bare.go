@@ -12,7 +12,7 @@ import (
 	"facteur/e2e/bench/child"
 )
 
-// bare sends the requests alone: the limit of whatever runs on this machine.
+// bare only sends the requests: the upper limit of any variant on this machine.
 func bare(s child.Setup) (*child.Subject, error) {
 	p := newPoster(s)
 	return &child.Subject{Do: func(n int) error {
@@ -21,8 +21,8 @@ func bare(s child.Setup) (*child.Subject, error) {
 	}}, nil
 }
 
-// A poster sends messages as little code does: the same bytes, over the same transport, as
-// the action does.
+// A poster sends messages with minimal code: the same bytes over the same transport as the
+// action.
 type poster struct {
 	client *http.Client
 	api    string

@@ -1,5 +1,5 @@
-// Command subject is a process that facteur/e2e/bench measures, or one that it measures
-// against: the command starts it and tells it what to be.
+// Command subject is a process of facteur/e2e/bench, which starts it and tells it its role: a
+// variant or the simulator.
 package main
 
 import (
@@ -19,7 +19,7 @@ func main() {
 func begin(s child.Setup) (*child.Subject, error) {
 	switch s.As {
 	case "simulator":
-		return simulated(s)
+		return startSimulator(s)
 	case "bare":
 		return bare(s)
 	case "durable":
@@ -27,9 +27,9 @@ func begin(s child.Setup) (*child.Subject, error) {
 	case "memory":
 		return inMemory(s)
 	case "stored":
-		return asked(s, false)
+		return viaAPI(s, false)
 	case "ended":
-		return asked(s, true)
+		return viaAPI(s, true)
 	case "hand", "limited":
 		return byHand(s)
 	case "temporal":

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// All ways send the same request, but for the key of the call.
+// All variants send the same request, except for the call's key.
 func TestSameRequest(t *testing.T) {
 	type request struct{ path, body, authorization, contentType string }
 	key := regexp.MustCompile(`"f1\.[A-Za-z0-9]{26}\.1"`)

@@ -8,9 +8,9 @@ import (
 	"facteur/e2e/bench/child"
 )
 
-// simulated is the Cloud API: any token, any sender, no webhooks, and none of the limits
-// that Meta sets to what a number, or an account, may send.
-func simulated(child.Setup) (*child.Subject, error) {
+// startSimulator is the Cloud API: any token, any sender, no webhooks, and none of Meta's rate
+// limits.
+func startSimulator(child.Setup) (*child.Subject, error) {
 	const none = 1 << 40
 	api, err := simulator.New(simulator.Options{Scene: simulator.Scene{
 		Limits:   simulator.Limits{Throughput: none, People: none},
@@ -24,10 +24,10 @@ func simulated(child.Setup) (*child.Subject, error) {
 		return nil, err
 	}
 	go func() { _ = http.Serve(l, api) }()
-	look := func(a *child.Answer) error {
+	look := func(a *child.Response) error {
 		counts := api.Counts()
 		a.Runs = counts.Accepted
 		return nil
 	}
-	return &child.Subject{Address: "http://" + l.Addr().String(), Look: look, Close: api.Close}, nil
+	return &child.Subject{Address: "http://" + l.Addr().String(), Stats: look, Close: api.Close}, nil
 }

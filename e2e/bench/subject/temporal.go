@@ -20,17 +20,16 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A message is what the workflow by hand is about.
+// A message is the input of the hand-written workflow.
 type message struct{ Sender, To, Queue string }
 
-// numberRate is what a sender number may send a second.
+// numberRate is the rate limit of a sender number, in messages a second.
 const numberRate = 80
 
-// byHand is a workflow that somebody wrote without us: one activity, which sends. What the
-// SDK does by itself is left as it is. One that is limited has a task queue for each sender,
-// which lets through what the number may send.
+// byHand is a hand-written workflow of one activity, which sends, with the SDK's defaults. The
+// limited one has a task queue for each sender, rate-limited as the number is.
 func byHand(s child.Setup) (*child.Subject, error) {
-	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: quiet()})
+	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: discardLogger()})
 	if err != nil {
 		return nil, err
 	}
@@ -77,14 +76,14 @@ func byHand(s child.Setup) (*child.Subject, error) {
 			}
 			return err
 		},
-		Look:  func(a *child.Answer) error { return history(c, s.As, last.Load(), &a.Sizes) },
+		Stats: func(a *child.Response) error { return history(c, s.As, last.Load(), &a.Sizes) },
 		Close: func() error { by.Stop(); c.Close(); return nil },
 	}, nil
 }
 
-// onTemporal is the host that carries runs as workflows.
+// onTemporal is the host that executes runs as workflows.
 func onTemporal(s child.Setup) (*child.Subject, error) {
-	w, err := newWorks(s, func(o ledger.Options) (ledger.Ledger, error) {
+	w, err := newEngine(s, func(o ledger.Options) (ledger.Ledger, error) {
 		if s.Postgres == "" {
 			return ledger.OpenSQLite(filepath.Join(s.Dir, "ledger.db"), o)
 		}
@@ -96,26 +95,26 @@ func onTemporal(s child.Setup) (*child.Subject, error) {
 	h, err := temporal.Open(context.Background(), temporal.Options{
 		Address: s.Temporal, Namespace: s.As, Log: w.log,
 		Do: w.metrics.Do(w.set.Do), Catalog: w.set, Restore: w.restore, Receipts: true, Seal: w.vault.Seal, Open: w.vault.Open,
-		Past: w.ledger.Receipts, Hash: w.hash, Contact: w.contact, Ready: w.ready, OnStep: w.step, OnEnd: w.ended,
+		Past: w.ledger.Receipts, Hash: w.hash, Contact: w.contact, Ready: w.connectionVersion, OnStep: w.step, OnEnd: w.logRun,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the host: %w", err)
 	}
 	w.host = h
-	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: quiet()})
+	c, err := client.Dial(client.Options{HostPort: s.Temporal, Namespace: s.As, Logger: discardLogger()})
 	if err != nil {
 		return nil, err
 	}
 	var last atomic.Value
 	return &child.Subject{
 		Do: func(n int) error {
-			id, err := w.carry(s, n)
+			id, err := w.runOnce(s, n)
 			if n%100 == 0 {
 				last.Store(id)
 			}
 			return err
 		},
-		Look: func(a *child.Answer) error { return history(c, s.As, last.Load(), &a.Sizes) },
+		Stats: func(a *child.Response) error { return history(c, s.As, last.Load(), &a.Sizes) },
 		Close: func() error {
 			c.Close()
 			return h.Stop(context.Background())
@@ -123,7 +122,7 @@ func onTemporal(s child.Setup) (*child.Subject, error) {
 	}, nil
 }
 
-// history tells how much the server keeps of a run.
+// history adds the size of a run's history on the server.
 func history(c client.Client, namespace string, run any, sizes *child.Sizes) error {
 	id, ok := run.(string)
 	if !ok {
@@ -139,5 +138,5 @@ func history(c client.Client, namespace string, run any, sizes *child.Sizes) err
 	return nil
 }
 
-// quiet logs nothing.
-func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
+// discardLogger logs nothing.
+func discardLogger() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }

@@ -19,26 +19,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A load is what customers ask of a cluster, by turns of each daemon, and what they were
-// told.
-type load struct {
+// A client starts runs on the daemons of a cluster, round-robin, and records which starts were
+// acknowledged.
+type client struct {
 	t *testing.T
 	*cluster.Cluster
 
-	turn  atomic.Int64
-	mu    sync.Mutex
-	acked map[string]string // run ids by idempotency key
-	wild  map[string]bool   // runs that somebody asked to send again
+	next    atomic.Int64
+	mu      sync.Mutex
+	started map[string]string // run ids of acknowledged starts, by idempotency key
+	resent  map[string]bool   // runs that an operator told to resend, which may send twice
 }
 
-func newLoad(t *testing.T, c *cluster.Cluster) *load {
-	return &load{t: t, Cluster: c, acked: map[string]string{}, wild: map[string]bool{}}
+func newClient(t *testing.T, c *cluster.Cluster) *client {
+	return &client{t: t, Cluster: c, started: map[string]string{}, resent: map[string]bool{}}
 }
 
-// insist asks one daemon after another until one answers with other than that it cannot.
-func (l *load) insist(ask func(ctx context.Context, d *server.Client) error) error {
+// retry calls one daemon after another until one succeeds or refuses the request itself.
+func (l *client) retry(ask func(ctx context.Context, d *server.Client) error) error {
 	for end := time.Now().Add(3 * time.Minute); ; {
-		d := l.Daemons[int(l.turn.Add(1))%len(l.Daemons)]
+		d := l.Daemons[int(l.next.Add(1))%len(l.Daemons)]
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		err := ask(ctx, d.Client())
 		cancel()
@@ -50,10 +50,10 @@ func (l *load) insist(ask func(ctx context.Context, d *server.Client) error) err
 	}
 }
 
-// start begins a run, and notes that it was acknowledged.
-func (l *load) start(flow, key string, inputs map[string]any) (run string, ok bool) {
+// start starts a run, and records that it was acknowledged.
+func (l *client) start(flow, key string, inputs map[string]any) (run string, ok bool) {
 	var began *server.Started
-	err := l.insist(func(ctx context.Context, d *server.Client) (err error) {
+	err := l.retry(func(ctx context.Context, d *server.Client) (err error) {
 		began, err = d.Start(ctx, flow, server.StartRequest{Inputs: inputs}, server.StartOption{Key: key})
 		return err
 	})
@@ -62,15 +62,15 @@ func (l *load) start(flow, key string, inputs map[string]any) (run string, ok bo
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if before, known := l.acked[key]; known && before != began.RunID {
+	if before, known := l.started[key]; known && before != began.RunID {
 		l.t.Errorf("the key %s began %s and %s", key, before, began.RunID)
 	}
-	l.acked[key] = began.RunID
+	l.started[key] = began.RunID
 	return began.RunID, true
 }
 
-// startAll begins so many runs of a flow, many at a time. inputs are for the nth.
-func (l *load) startAll(flow string, runs int, inputs func(n int) map[string]any) {
+// startAll starts so many runs of a flow, 40 at a time. inputs returns those of the nth.
+func (l *client) startAll(flow string, runs int, inputs func(n int) map[string]any) {
 	var all sync.WaitGroup
 	next := atomic.Int64{}
 	for range 40 {
@@ -85,8 +85,8 @@ func (l *load) startAll(flow string, runs int, inputs func(n int) map[string]any
 	all.Wait()
 }
 
-// toMany are the inputs of runs that each write to somebody else, from some numbers.
-func toMany(n int) map[string]any {
+// inputsOf returns inputs with another recipient for each n, and one of twenty senders.
+func inputsOf(n int) map[string]any {
 	return map[string]any{"phone": fmt.Sprintf("+3363998%04d", n), "sender": fmt.Sprintf("1065403522429%02d", n%20)}
 }
 
@@ -98,14 +98,14 @@ func ended(status string) bool {
 	return false
 }
 
-// details waits until all runs that were acknowledged have ended and nothing is on its way
-// to the daemons, and returns them.
-func (l *load) details(patience time.Duration) map[string]*server.Detail {
+// waitDetails waits until all acknowledged runs have ended and all webhooks were delivered, and
+// returns the runs' details.
+func (l *client) waitDetails(patience time.Duration) map[string]*server.Detail {
 	out := map[string]*server.Detail{}
 	deadline := time.Now().Add(patience)
-	l.rest(patience)
-	l.settled(deadline)
-	for _, run := range l.acked {
+	l.waitEnded(patience)
+	l.waitWebhooks(deadline)
+	for _, run := range l.started {
 		if d := l.detail(run); d != nil {
 			out[run] = d
 		}
@@ -113,10 +113,10 @@ func (l *load) details(patience time.Duration) map[string]*server.Detail {
 	return out
 }
 
-// rest waits until all runs have ended, and returns how many of them have unknown outcomes.
-func (l *load) rest(patience time.Duration) (unknown int) {
+// waitEnded waits until all runs have ended, and returns how many have unknown outcomes.
+func (l *client) waitEnded(patience time.Duration) (unknown int) {
 	deadline := time.Now().Add(patience)
-	for _, run := range l.acked {
+	for _, run := range l.started {
 		for {
 			d := l.detail(run)
 			if d != nil && ended(string(d.Status)) {
@@ -135,24 +135,24 @@ func (l *load) rest(patience time.Duration) (unknown int) {
 	return unknown
 }
 
-// settled waits until all webhooks have come.
-func (l *load) settled(deadline time.Time) {
+// waitWebhooks waits until all webhooks were delivered.
+func (l *client) waitWebhooks(deadline time.Time) {
 	_ = l.API.Idle(context.Background())
 	for quiet := 0; quiet < 20; quiet++ {
-		if l.Hooks.Waiting() > 0 {
+		if l.Webhooks.Waiting() > 0 {
 			quiet = 0
 		}
 		if time.Now().After(deadline) {
-			l.t.Errorf("%d webhooks wait", l.Hooks.Waiting())
+			l.t.Errorf("%d webhooks wait", l.Webhooks.Waiting())
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// detail is all that is known of a run; nil: there is none.
-func (l *load) detail(run string) (d *server.Detail) {
-	err := l.insist(func(ctx context.Context, c *server.Client) (err error) {
+// detail returns the details of a run, nil if there is no such run.
+func (l *client) detail(run string) (d *server.Detail) {
+	err := l.retry(func(ctx context.Context, c *server.Client) (err error) {
 		d, err = c.Run(ctx, run, 0)
 		return err
 	})
@@ -164,38 +164,37 @@ func (l *load) detail(run string) (d *server.Detail) {
 	return d
 }
 
-// counts are what became of what was asked.
-type counts struct {
-	acknowledged int // starts
-	accepted     int // sends, by the API
-	sent         int // sends, by the daemons
-	refused      int // sends that surely were not accepted
-	doubts       int // sends of which a daemon did not know at first
-	unknown      int // … and of which nobody knows
-	lost         int // runs that are not there, and sends that are said to be sent and were not
-	duplicated   int
+// A tally counts the outcomes of all runs.
+type tally struct {
+	acknowledged   int // starts
+	accepted       int // sends that the API accepted
+	sent           int // sends that succeeded according to the runs
+	refused        int // sends that failed according to the runs
+	unknownAtFirst int // sends whose outcome was unknown at first
+	unknown        int // … and still is
+	lost           int // missing runs, and sends whose recorded outcome is wrong
+	duplicated     int
 }
 
-func (c counts) String() string {
+func (c tally) String() string {
 	return fmt.Sprintf("acknowledged %d, accepted by the API %d, sent by the record %d, refused %d, in doubt %d, still unknown %d, lost %d, duplicated %d",
-		c.acknowledged, c.accepted, c.sent, c.refused, c.doubts, c.unknown, c.lost, c.duplicated)
+		c.acknowledged, c.accepted, c.sent, c.refused, c.unknownAtFirst, c.unknown, c.lost, c.duplicated)
 }
 
-// count compares what the runs say with what the API accepted. Whatever does not fit fails
-// the test.
-func (l *load) count(runs map[string]*server.Detail) (c counts) {
+// count compares the runs with what the API accepted. Any contradiction fails the test.
+func (l *client) count(runs map[string]*server.Detail) (c tally) {
 	t := l.t
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.acknowledged = len(l.acked)
+	c.acknowledged = len(l.started)
 	accepted := l.API.Keys("f1.")
-	told := map[string]bool{} // keys of which statuses were told
+	told := map[string]bool{} // keys for which the API sent a status
 	for _, m := range l.API.Messages(simulator.Filter{Limit: 1 << 30}) {
 		key, _, _ := strings.Cut(m.Key, "|")
 		told[key] = told[key] || m.State == "sent" || m.State == "delivered" || m.State == "read"
 	}
 	used := map[string]bool{}
-	for key, run := range l.acked {
+	for key, run := range l.started {
 		d := runs[run]
 		if d == nil {
 			c.lost++
@@ -217,7 +216,7 @@ func (l *load) count(runs map[string]*server.Detail) (c counts) {
 	return c
 }
 
-func (l *load) countRun(c *counts, d *server.Detail, accepted map[string]int, told, used map[string]bool) {
+func (l *client) countRun(c *tally, d *server.Detail, accepted map[string]int, told, used map[string]bool) {
 	bySteps := map[string]int{}
 	faulty := false
 	flaw := func(format string, args ...any) {
@@ -257,9 +256,9 @@ func (l *load) countRun(c *counts, d *server.Detail, accepted map[string]int, to
 				flaw("%s is said to have failed, and was sent", one.Key)
 			}
 		case "unknown":
-			c.doubts++
+			c.unknownAtFirst++
 			switch {
-			case accepted[one.Key] > 0 && state == "" && told[one.Key] && !l.wild[d.RunID]:
+			case accepted[one.Key] > 0 && state == "" && told[one.Key] && !l.resent[d.RunID]:
 				flaw("%s is unknown, though webhooks told of it", one.Key)
 			case state == "":
 				c.unknown++
@@ -271,7 +270,7 @@ func (l *load) countRun(c *counts, d *server.Detail, accepted map[string]int, to
 		}
 	}
 	for step, n := range bySteps {
-		if n > 1 && !l.wild[d.RunID] {
+		if n > 1 && !l.resent[d.RunID] {
 			c.duplicated++
 			flaw("the step %s was sent %d times", step, n)
 		}

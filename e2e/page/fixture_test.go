@@ -22,15 +22,15 @@ const (
 	ada    = "+33612345678"
 )
 
-// A stage is a simulator whose time stands still, with somebody who has a name. Without
-// templates, any template is there.
-type stage struct {
+// A fixture is a simulator with a frozen clock and one named contact. Without templates it
+// accepts any template.
+type fixture struct {
 	*simulator.Simulator
 	url string
 	t   *testing.T
 }
 
-func newStage(t *testing.T, approved ...string) *stage {
+func newFixture(t *testing.T, approved ...string) *fixture {
 	o := simulator.Options{Clock: simulator.Frozen(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), Scene: simulator.Scene{People: []simulator.Person{{Phone: ada, Name: "Ada"}}}}
 	for _, text := range approved {
 		definition, err := templates.Read([]byte(text))
@@ -44,16 +44,16 @@ func newStage(t *testing.T, approved ...string) *stage {
 		sim.Close()
 		server.Close()
 	})
-	return &stage{sim, server.URL, t}
+	return &fixture{sim, server.URL, t}
 }
 
-// conversation is the address of the page with somebody's conversation open.
-func (s *stage) conversation(person string) string {
+// conversation returns the address of the page with a contact's conversation open.
+func (s *fixture) conversation(person string) string {
 	return s.url + "/?c=" + number + "." + strings.TrimPrefix(person, "+")
 }
 
 // post sends a request body, and returns the id of the message.
-func (s *stage) post(body string) (id string) {
+func (s *fixture) post(body string) (id string) {
 	s.t.Helper()
 	request, err := http.NewRequest("POST", s.url+"/v23.0/"+number+"/messages", strings.NewReader(body))
 	require.NoError(s.t, err)
@@ -70,26 +70,26 @@ func (s *stage) post(body string) (id string) {
 	return id
 }
 
-// to sends somebody a message: its type and what belongs to it.
-func (s *stage) to(person, message string) (id string) {
+// send sends a message, given as the JSON fields from its type on.
+func (s *fixture) send(person, message string) (id string) {
 	s.t.Helper()
 	return s.post(`{"messaging_product":"whatsapp","to":"` + person + `",` + message + `}`)
 }
 
-// text sends a text.
-func (s *stage) text(person, body string) (id string) {
+// sendText sends a text.
+func (s *fixture) sendText(person, body string) (id string) {
 	s.t.Helper()
-	return s.to(person, `"type":"text","text":{"body":"`+body+`"}`)
+	return s.send(person, `"type":"text","text":{"body":"`+body+`"}`)
 }
 
-// buttons sends two reply buttons.
-func (s *stage) buttons(person string) (id string) {
+// sendButtons sends two reply buttons.
+func (s *fixture) sendButtons(person string) (id string) {
 	s.t.Helper()
-	return s.to(person, `"type":"interactive","interactive":{"type":"button","body":{"text":"Demain ?"},"action":{"buttons":[{"type":"reply","reply":{"id":"yes","title":"Oui"}},{"type":"reply","reply":{"id":"no","title":"Non"}}]}}`)
+	return s.send(person, `"type":"interactive","interactive":{"type":"button","body":{"text":"Demain ?"},"action":{"buttons":[{"type":"reply","reply":{"id":"yes","title":"Oui"}},{"type":"reply","reply":{"id":"no","title":"Non"}}]}}`)
 }
 
-// eachExample sends Ada every example message, and lets them arrive.
-func (s *stage) eachExample() {
+// sendExamples sends Ada every example message, and lets them arrive.
+func (s *fixture) sendExamples() {
 	s.t.Helper()
 	files, err := filepath.Glob("../../examples/messages/*.json")
 	require.NoError(s.t, err)
@@ -103,19 +103,19 @@ func (s *stage) eachExample() {
 	s.Advance(time.Second)
 }
 
-// aConversation has templates of each kind, what Ada sends of each kind, reactions, answers,
-// failures and lost answers.
-func (s *stage) aConversation() {
+// fillConversation sends templates of each kind, and receives from Ada messages of each type,
+// reactions and replies; two more messages fail later or are held.
+func (s *fixture) fillConversation() {
 	s.t.Helper()
-	s.text(ada, `Bonjour *Ada*, _votre_ ~ancienne~ commande n° `+"`7`"+` :\n- une lampe\n- deux chaises\n> merci !\n1. payer\n2. attendre\n`+"```code {\\n  x\\n}```"+`\nhttps://shop.test/suivi/`+strings.Repeat("sans-espace-et-sans-fin", 8))
-	s.text(ada, `مرحبا *بك* في متجرنا\n- أول\n> اقتباس`)
-	shipped := s.to(ada, `"type":"template","template":{"name":"order_shipped","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ada"},{"type":"text","text":"n° 7"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"7"}]}]}`)
-	s.to(ada, `"type":"template","template":{"name":"code","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"482913"}]},{"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"482913"}]}]}`)
-	s.to(ada, `"type":"template","template":{"name":"sale","language":{"code":"fr"},"components":[{"type":"header","parameters":[{"type":"image","image":{"link":"https://shop.test/a.png"}}]},{"type":"body","parameters":[{"type":"text","text":"Ada"}]},{"type":"limited_time_offer","parameters":[{"type":"limited_time_offer","limited_time_offer":{"expiration_time_ms":1893456000000}}]},{"type":"button","sub_type":"copy_code","index":0,"parameters":[{"type":"coupon_code","coupon_code":"ETE20"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"x"}]}]}`)
+	s.sendText(ada, `Bonjour *Ada*, _votre_ ~ancienne~ commande n° `+"`7`"+` :\n- une lampe\n- deux chaises\n> merci !\n1. payer\n2. attendre\n`+"```code {\\n  x\\n}```"+`\nhttps://shop.test/suivi/`+strings.Repeat("sans-espace-et-sans-fin", 8))
+	s.sendText(ada, `مرحبا *بك* في متجرنا\n- أول\n> اقتباس`)
+	shipped := s.send(ada, `"type":"template","template":{"name":"order_shipped","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"Ada"},{"type":"text","text":"n° 7"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"7"}]}]}`)
+	s.send(ada, `"type":"template","template":{"name":"code","language":{"code":"fr"},"components":[{"type":"body","parameters":[{"type":"text","text":"482913"}]},{"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"482913"}]}]}`)
+	s.send(ada, `"type":"template","template":{"name":"sale","language":{"code":"fr"},"components":[{"type":"header","parameters":[{"type":"image","image":{"link":"https://shop.test/a.png"}}]},{"type":"body","parameters":[{"type":"text","text":"Ada"}]},{"type":"limited_time_offer","parameters":[{"type":"limited_time_offer","limited_time_offer":{"expiration_time_ms":1893456000000}}]},{"type":"button","sub_type":"copy_code","index":0,"parameters":[{"type":"coupon_code","coupon_code":"ETE20"}]},{"type":"button","sub_type":"url","index":1,"parameters":[{"type":"text","text":"x"}]}]}`)
 	card := func(index, colour string) string {
 		return `{"card_index":` + index + `,"components":[{"type":"header","parameters":[{"type":"image","image":{"link":"https://shop.test/a.png"}}]},{"type":"body","parameters":[{"type":"text","text":"` + colour + `"}]},{"type":"button","sub_type":"quick_reply","index":0,"parameters":[{"type":"payload","payload":"p` + index + `"}]}]}`
 	}
-	s.to(ada, `"type":"template","template":{"name":"cards","language":{"code":"fr"},"components":[{"type":"carousel","cards":[`+card("0", "rouge")+`,`+card("1", "bleue")+`]}]}`)
+	s.send(ada, `"type":"template","template":{"name":"cards","language":{"code":"fr"},"components":[{"type":"carousel","cards":[`+card("0", "rouge")+`,`+card("1", "bleue")+`]}]}`)
 	s.Advance(time.Second)
 
 	for _, kind := range []string{"text", "image", "video", "audio", "document", "sticker", "location", "contacts", "order", "system", "unsupported"} {
@@ -129,12 +129,12 @@ func (s *stage) aConversation() {
 	asked, err := s.Send(simulator.Inbound{From: ada, Text: "et ça ?", ReplyTo: shipped})
 	require.NoError(s.t, err)
 	s.post(`{"messaging_product":"whatsapp","status":"read","message_id":"` + asked + `","typing_indicator":{"type":"text"}}`)
-	s.text("+33261911047", "Bonjour") // fails later
-	s.text("+33536490030", "Bonjour") // is held
+	s.sendText("+33261911047", "Bonjour") // fails later
+	s.sendText("+33536490030", "Bonjour") // is held
 	s.Advance(time.Second)
 }
 
-var ofEachKind = []string{
+var templatesOfEachKind = []string{
 	`{"name":"order_shipped","language":"fr","category":"UTILITY","components":[{"type":"HEADER","format":"TEXT","text":"Votre commande"},{"type":"BODY","text":"Bonjour {{1}}, votre commande {{2}} est *en route*.\nSuivi : https://shop.test/suivi"},{"type":"FOOTER","text":"Chez Nous"},{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Merci"},{"type":"URL","text":"Suivre","url":"https://shop.test/s/{{1}}"},{"type":"PHONE_NUMBER","text":"Appeler","phone_number":"+33199000000"}]}]}`,
 	`{"name":"code","language":"fr","category":"AUTHENTICATION","components":[{"type":"BODY","text":"*{{1}}* est votre code.","add_security_recommendation":true},{"type":"FOOTER","code_expiration_minutes":10},{"type":"BUTTONS","buttons":[{"type":"OTP","otp_type":"COPY_CODE","text":"Copier le code"}]}]}`,
 	`{"name":"sale","language":"fr","category":"MARKETING","components":[{"type":"HEADER","format":"IMAGE"},{"type":"LIMITED_TIME_OFFER","limited_time_offer":{"text":"Offre d'été","has_expiration":true}},{"type":"BODY","text":"Moins 20 % pour vous, {{1}}"},{"type":"BUTTONS","buttons":[{"type":"COPY_CODE"},{"type":"URL","text":"Acheter","url":"https://shop.test/{{1}}"}]}]}`,

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A server over PostgreSQL carries runs, too, with several history shards.
-func TestOverPostgres(t *testing.T) {
-	server := temporal.StartOver(t, postgres.Start(t), 4)
+// Runs also work on a server over PostgreSQL with several history shards.
+func TestPostgresPersistence(t *testing.T) {
+	server := temporal.StartOnPostgres(t, postgres.Start(t), 4)
 	server.Namespace(t, "over")
 	w := hosttest.NewWorld()
 	h, err := facteur.Open(t.Context(), options(server.Address, "over", w))

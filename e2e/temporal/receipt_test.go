@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// News of a call that no step waits for costs a run nothing, and is shown all the same.
-func TestNewsThatNobodyWants(t *testing.T) {
+// A receipt of a call that no step awaits adds no events to the run's history, and is shown.
+func TestReceiptThatNoStepAwaits(t *testing.T) {
 	server := temporal.Start(t)
 	server.Namespace(t, "quiet")
 	w := hosttest.NewWorld()

@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is unknown of a run whose flow no longer compiles stays listed until somebody, or a
-// receipt, says what became of it.
-func TestUnread(t *testing.T) {
+// Unknown outcomes of a run whose flow no longer compiles stay listed until they are settled by
+// hand or by a receipt.
+func TestUnknownOfAFlowThatNoLongerCompiles(t *testing.T) {
 	t.Parallel()
 	server := temporal.Start(t)
 	server.Namespace(t, "unread")

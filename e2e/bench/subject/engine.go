@@ -22,9 +22,9 @@ import (
 	"facteur/vault"
 )
 
-// works are what a daemon has around its host: the action, its credentials, the ledger,
-// the log, the metrics.
-type works struct {
+// An engine is what a daemon has around its host: the action, its credentials, the ledger, the
+// log and the metrics.
+type engine struct {
 	plan    *plan.Plan
 	set     *actions.Set
 	vault   *vault.Vault
@@ -35,12 +35,12 @@ type works struct {
 	host    host.Host
 }
 
-func newWorks(s child.Setup, open func(ledger.Options) (ledger.Ledger, error)) (*works, error) {
+func newEngine(s child.Setup, open func(ledger.Options) (ledger.Ledger, error)) (*engine, error) {
 	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	w := &works{log: slog.New(slog.NewJSONHandler(silence, nil))}
+	w := &engine{log: slog.New(slog.NewJSONHandler(silence, nil))}
 	w.vault, err = vault.New(vault.Config{Dir: s.Dir, Fixed: map[string]vault.Connection{child.Connection: {
 		Name: child.Connection, App: vault.WhatsApp, Version: "1",
 		Setup: map[string]string{"base_url": s.API}, Secrets: map[string]vault.Secret{"token": vault.NewSecret(child.Token)},
@@ -77,36 +77,36 @@ func newWorks(s child.Setup, open func(ledger.Options) (ledger.Ledger, error)) (
 	return w, nil
 }
 
-// ended logs and counts a run.
-func (w *works) ended(r *host.Result) {
+// logRun logs and counts an ended run.
+func (w *engine) logRun(r *host.Result) {
 	w.metrics.RunEnded(r.Flow, r.Status)
 	w.log.Info("run", "run", r.Run, "flow", r.Flow, "status", string(r.Status))
 }
 
-func (w *works) restore(string, map[string]string) (*plan.Plan, error) { return w.plan, nil }
+func (w *engine) restore(string, map[string]string) (*plan.Plan, error) { return w.plan, nil }
 
-func (w *works) ready(ctx context.Context, connection string) (version string, err error) {
+func (w *engine) connectionVersion(ctx context.Context, connection string) (version string, err error) {
 	c, err := w.vault.Resolve(ctx, connection)
 	return c.Version, err
 }
 
-// contact brings a recipient into the form by which runs are found.
-func (w *works) contact(name string) string {
+// contact returns the key by which runs of a recipient are found.
+func (w *engine) contact(name string) string {
 	if subject, err := w.set.Event("whatsapp.message").Subject(name); err == nil {
 		return subject
 	}
 	return name
 }
 
-// hash stands for phone numbers at rest.
-func (w *works) hash(text string) string {
+// hash replaces phone numbers at rest.
+func (w *engine) hash(text string) string {
 	mac := hmac.New(sha256.New, []byte("the key of the hashes of a benchmark"))
 	mac.Write([]byte(text))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// carry starts the n-th run, waits for its end, and returns its id.
-func (w *works) carry(s child.Setup, n int) (id string, err error) {
+// runOnce starts the n-th run, waits for its end, and returns its id.
+func (w *engine) runOnce(s child.Setup, n int) (id string, err error) {
 	inputs, found := w.plan.Inputs.Coerce(s.Inputs(n))
 	if err := found.Err(); err != nil {
 		return "", err

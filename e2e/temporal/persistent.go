@@ -18,8 +18,8 @@ import (
 	"go.temporal.io/server/temporal"
 )
 
-// A Lasting server keeps what it knows in a file, so that it can end and come back.
-type Lasting struct {
+// A Persistent server stores its data in a SQLite file, so that it can be restarted.
+type Persistent struct {
 	Address   string // host:port, the same after a restart
 	Namespace string
 
@@ -27,17 +27,17 @@ type Lasting struct {
 	server temporal.Server
 }
 
-// store is the name of the SQLite plugin.
-const store = "sqlite"
+// sqlitePlugin is the name of the SQLite plugin.
+const sqlitePlugin = "sqlite"
 
-// StartLasting starts a server that ends with the test, with a namespace.
-func StartLasting(t testing.TB) *Lasting {
+// StartPersistent starts a server that ends with the test, with a namespace.
+func StartPersistent(t testing.TB) *Persistent {
 	t.Helper()
 	file := &config.SQL{
-		PluginName: store, DatabaseName: filepath.Join(t.TempDir(), "temporal.db"),
+		PluginName: sqlitePlugin, DatabaseName: filepath.Join(t.TempDir(), "temporal.db"),
 		ConnectAttributes: map[string]string{"mode": "rwc"},
 	}
-	s := &Lasting{Namespace: "lasting", config: configuration(t, file, file, 1)}
+	s := &Persistent{Namespace: "lasting", config: configuration(t, file, file, 1)}
 	s.Address = s.config.PublicClient.HostPort
 	require.NoError(t, sqlite.SetupSchema(file))
 	namespace, err := sqlite.NewNamespaceConfig(s.config.ClusterMetadata.CurrentClusterName, s.Namespace, false, nil)
@@ -48,16 +48,16 @@ func StartLasting(t testing.TB) *Lasting {
 	return s
 }
 
-// Restart starts a stopped server again, with all that it knew.
-func (s *Lasting) Restart(t testing.TB) {
+// Restart starts a stopped server again, with its data.
+func (s *Persistent) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
 	s.server = serve(t, s.config)
 	dial(t, s.Address, s.Namespace).Close()
 }
 
-// Stop ends the server. The file stays.
-func (s *Lasting) Stop(t testing.TB) {
+// Stop stops the server. The file stays.
+func (s *Persistent) Stop(t testing.TB) {
 	t.Helper()
 	if s.server != nil {
 		require.NoError(t, s.server.Stop())
@@ -82,10 +82,10 @@ func serve(t testing.TB, settings *config.Config) temporal.Server {
 	return server
 }
 
-// configuration is that of a server on loopback, on ports that are free.
+// configuration returns the configuration of a server on loopback, on free ports.
 func configuration(t testing.TB, runs, visibility *config.SQL, shards int32) *config.Config {
 	t.Helper()
-	free := ports(t, 10)
+	free := freePorts(t, 10)
 	service := func() config.Service {
 		rpc := config.RPC{GRPCPort: free[0], MembershipPort: free[1], BindOnIP: "127.0.0.1"}
 		free = free[2:]
@@ -121,9 +121,9 @@ func configuration(t testing.TB, runs, visibility *config.SQL, shards int32) *co
 	}
 }
 
-// ports returns some that nobody listens on, below 32768: in PostgreSQL the server has no
-// room for larger ones.
-func ports(t testing.TB, n int) (free []int) {
+// freePorts returns free ports below 32768: the server's PostgreSQL schema stores ports as
+// smallint.
+func freePorts(t testing.TB, n int) (free []int) {
 	t.Helper()
 	for range 1000 {
 		port := 10_000 + rand.IntN(22_000)

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// with changes parts of an address.
-func with(t *testing.T, address string, change func(u *url.URL, q url.Values)) string {
+// withAddress changes parts of an address.
+func withAddress(t *testing.T, address string, change func(u *url.URL, q url.Values)) string {
 	t.Helper()
 	u, err := url.Parse(address)
 	require.NoError(t, err)
@@ -33,7 +33,7 @@ func query(key, value string) func(*url.URL, url.Values) {
 	return func(_ *url.URL, q url.Values) { q.Set(key, value) }
 }
 
-func TestTrouble(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
 	_, port, _ := strings.Cut(s.Address, ":")
@@ -50,7 +50,7 @@ func TestTrouble(t *testing.T) {
 	}
 	user := func(t *testing.T, address, options string) string {
 		s.Exec(t, address, "DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN PASSWORD 'guest' "+options)
-		return with(t, address, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("guest", "guest") })
+		return withAddress(t, address, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("guest", "guest") })
 	}
 	tests := []struct {
 		name      string
@@ -62,13 +62,13 @@ func TestTrouble(t *testing.T) {
 		{"nobody listens", func(t *testing.T, d string) string {
 			proxy := e2e.NewProxy(t, s.Address)
 			proxy.Cut()
-			return with(t, d, func(u *url.URL, _ url.Values) { u.Host = proxy.Address })
+			return withAddress(t, d, func(u *url.URL, _ url.Values) { u.Host = proxy.Address })
 		}, true, "it does not answer; see that the server runs and can be reached from here"},
 		{"no such name", func(t *testing.T, d string) string {
-			return with(t, d, func(u *url.URL, _ url.Values) { u.Host = "db.invalid:5432" })
+			return withAddress(t, d, func(u *url.URL, _ url.Values) { u.Host = "db.invalid:5432" })
 		}, true, "the name db.invalid cannot be resolved; check the address"},
 		{"wrong password", func(t *testing.T, d string) string {
-			return with(t, d, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("postgres", "not-of-the-test") })
+			return withAddress(t, d, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("postgres", "not-of-the-test") })
 		}, false, "the user or the password is refused; check them in the address or PGPASSWORD"},
 		{"no such database", func(t *testing.T, d string) string { return s.URL("nothing") }, false, `database "nothing" does not exist; create it: createdb --encoding=UTF8 nothing`},
 		{"another encoding", func(t *testing.T, d string) string {
@@ -77,7 +77,9 @@ func TestTrouble(t *testing.T) {
 		}, false, "the database does not keep text as UTF8; create one with ENCODING 'UTF8'"},
 		{"may not make tables", func(t *testing.T, d string) string { return user(t, d, "") }, false, "permission denied for database"},
 		{"too many connections", func(t *testing.T, d string) string { return user(t, d, "CONNECTION LIMIT 0") }, true, "raise the server's max_connections, or lower pool_max_conns"},
-		{"a standby", func(t *testing.T, d string) string { return with(t, d, query("default_transaction_read_only", "on")) }, true, "name the primary, or all servers and target_session_attrs=read-write"},
+		{"a standby", func(t *testing.T, d string) string {
+			return withAddress(t, d, query("default_transaction_read_only", "on"))
+		}, true, "name the primary, or all servers and target_session_attrs=read-write"},
 		{"a newer schema", func(t *testing.T, d string) string {
 			require.NoError(t, open(t, d, nil).Close())
 			s.Exec(t, d, "INSERT INTO facteur.migrations (version) VALUES (1000)")
@@ -85,12 +87,12 @@ func TestTrouble(t *testing.T) {
 		}, false, fmt.Sprintf("it has schema 1000 and this facteur knows them up to %d; use the newer facteur that wrote it", schemas)},
 		{"tables of others", func(t *testing.T, d string) string {
 			s.Exec(t, d, "CREATE TABLE public.events (id text)")
-			return with(t, d, query("search_path", "public"))
+			return withAddress(t, d, query("search_path", "public"))
 		}, false, `relation "events" already exists; name a schema of its own with search_path=…`},
-		{"two schemas", func(t *testing.T, d string) string { return with(t, d, query("search_path", "a, b")) }, false, "search_path names more than one schema"},
-		{"another authority", func(t *testing.T, d string) string { return with(t, d, tls("localhost", stranger)) }, false, "its certificate is not trusted, or it has none; check sslmode and sslrootcert"},
-		{"another name", func(t *testing.T, d string) string { return with(t, d, tls("127.0.0.1", s.CACert)) }, false, "its certificate is not trusted"},
-		{"no such authority", func(t *testing.T, d string) string { return with(t, d, tls("localhost", "/nowhere.pem")) }, false, "its address cannot be read"},
+		{"two schemas", func(t *testing.T, d string) string { return withAddress(t, d, query("search_path", "a, b")) }, false, "search_path names more than one schema"},
+		{"another authority", func(t *testing.T, d string) string { return withAddress(t, d, tls("localhost", stranger)) }, false, "its certificate is not trusted, or it has none; check sslmode and sslrootcert"},
+		{"another name", func(t *testing.T, d string) string { return withAddress(t, d, tls("127.0.0.1", s.CACert)) }, false, "its certificate is not trusted"},
+		{"no such authority", func(t *testing.T, d string) string { return withAddress(t, d, tls("localhost", "/nowhere.pem")) }, false, "its address cannot be read"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,7 +106,7 @@ func TestTrouble(t *testing.T) {
 		})
 	}
 	t.Run("trusted", func(t *testing.T) {
-		address := with(t, s.Database(t), tls("localhost", s.CACert))
+		address := withAddress(t, s.Database(t), tls("localhost", s.CACert))
 		l := open(t, address, nil)
 		_, err := l.Apply(t.Context(), ledgertest.Status("wamid.1", "sent", ""))
 		require.NoError(t, err)
@@ -112,9 +114,9 @@ func TestTrouble(t *testing.T) {
 	})
 }
 
-// TestPrimaryMoves makes another server the primary: connections to the one that only reads now
-// are not used any more.
-func TestPrimaryMoves(t *testing.T) {
+// TestFailover makes another server the primary: connections to the old one, now read-only, are
+// not used any more.
+func TestFailover(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
 	address := s.Database(t)
@@ -125,14 +127,14 @@ func TestPrimaryMoves(t *testing.T) {
 	require.ErrorContains(t, err, "target_session_attrs=read-write")
 	_, _, err = l.Message(t.Context(), "wamid.1") // it has a connection
 	require.NoError(t, err)
-	s.Exec(t, with(t, address, query("default_transaction_read_only", "off")),
+	s.Exec(t, withAddress(t, address, query("default_transaction_read_only", "off")),
 		"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$")
 	_, err = l.Apply(t.Context(), ledgertest.Status("wamid.1", "sent", ""))
 	require.NoError(t, err)
 }
 
-// TestRights lets one role make the tables, and another use them.
-func TestRights(t *testing.T) {
+// TestSeparateRoles lets one role create the tables, and another use them.
+func TestSeparateRoles(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
 	address := s.Database(t)
@@ -143,12 +145,12 @@ func TestRights(t *testing.T) {
 		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA facteur TO daemon",
 		"GRANT USAGE ON ALL SEQUENCES IN SCHEMA facteur TO daemon",
 	)
-	daemon := with(t, address, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("daemon", "daemon") })
+	daemon := withAddress(t, address, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("daemon", "daemon") })
 	ledgertest.Reopen(t, func(t *testing.T, _ string, now func() time.Time) ledger.Ledger { return open(t, daemon, now) })
 	ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger { return open(t, daemon, now) })
 }
 
-// TestSealed stores what people wrote so that only who has the key can read it.
+// TestSealed: the content of messages is stored encrypted.
 func TestSealed(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
@@ -174,8 +176,8 @@ func TestSealed(t *testing.T) {
 	require.ErrorContains(t, err, "read what a webhook told")
 }
 
-// TestOddText stores what the server's text cannot hold: Meta would repeat a webhook that
-// is refused for a week.
+// TestOddText stores text that PostgreSQL's text type refuses: Meta would repeat a refused
+// webhook for a week.
 func TestOddText(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
@@ -213,12 +215,12 @@ func TestOddText(t *testing.T) {
 	}
 }
 
-// TestSlow lets the network stall.
-func TestSlow(t *testing.T) {
+// TestStalledNetwork lets the network stall.
+func TestStalledNetwork(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
 	proxy := e2e.NewProxy(t, s.Address)
-	l := open(t, with(t, s.Database(t), func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), nil)
+	l := open(t, withAddress(t, s.Database(t), func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), nil)
 	_, err := l.Apply(t.Context(), ledgertest.Status("wamid.1", "sent", ""))
 	require.NoError(t, err)
 	proxy.Stall()

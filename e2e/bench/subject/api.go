@@ -15,20 +15,20 @@ import (
 	"facteur/e2e/bench/child"
 )
 
-// asked starts runs through the API of a daemon, which is another process. Each is stored
-// before the daemon answers. With wait the answer comes when the run has ended; without, a
-// load counts until all of its runs have.
-func asked(s child.Setup, wait bool) (*child.Subject, error) {
-	d := &daemon{&http.Client{Transport: actions.Transport()}, s.Daemon}
+// viaAPI starts runs through the API of a daemon, which is another process and stores each run
+// before it answers. With wait it answers when the run has ended; without, a load lasts until
+// all of its runs have ended.
+func viaAPI(s child.Setup, wait bool) (*child.Subject, error) {
+	d := &apiClient{&http.Client{Transport: actions.Transport()}, s.Daemon}
 	out := &child.Subject{Do: func(n int) error { return d.start(s.Inputs(n), wait) }}
 	if !wait {
-		out.Begin = d.settle
+		out.BeforeLoad = d.settle
 	}
 	return out, nil
 }
 
-// settle returns what waits until so many more runs have ended than now.
-func (d *daemon) settle() (func(runs int) error, error) {
+// settle returns a function that waits until so many more runs have ended.
+func (d *apiClient) settle() (func(runs int) error, error) {
 	before, err := d.ended()
 	return func(runs int) error {
 		for {
@@ -41,12 +41,12 @@ func (d *daemon) settle() (func(runs int) error, error) {
 	}, err
 }
 
-type daemon struct {
+type apiClient struct {
 	client  *http.Client
 	address string
 }
 
-func (d *daemon) start(inputs map[string]any, wait bool) error {
+func (d *apiClient) start(inputs map[string]any, wait bool) error {
 	body, err := json.Marshal(map[string]any{"inputs": inputs})
 	if err != nil {
 		return err
@@ -70,8 +70,8 @@ func (d *daemon) start(inputs map[string]any, wait bool) error {
 	return nil
 }
 
-// ended is how many runs have ended well since the daemon was started.
-func (d *daemon) ended() (n int, err error) {
+// ended returns how many runs have succeeded since the daemon was started.
+func (d *apiClient) ended() (n int, err error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, d.address+"/metrics", nil)
 	if err != nil {
 		return 0, err

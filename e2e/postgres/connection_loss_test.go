@@ -20,12 +20,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRoundTrips counts what passes the network: there, and back.
+// TestRoundTrips counts the network chunks of each operation, in both directions.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
 	proxy := e2e.NewProxy(t, s.Address)
-	l := open(t, with(t, s.Database(t), func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
+	l := open(t, withAddress(t, s.Database(t), func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
 	n := 0
 	named := func(wamid string) inbound.Notification {
 		status := ledgertest.Status(wamid, "sent", "f1."+wamid)
@@ -84,9 +84,9 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestCut cuts the connection at every point of every write: all of it is stored, or
-// nothing, and the next try stores it.
-func TestCut(t *testing.T) {
+// TestCutEveryWrite cuts the connection at every point of every write: either all of it is
+// stored or nothing, and the retry stores it.
+func TestCutEveryWrite(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
 	proxy := e2e.NewProxy(t, s.Address)
@@ -98,7 +98,7 @@ func TestCut(t *testing.T) {
 	shut := ledgertest.Accepted("f1.c.1", "wamid.1")
 	shut.Shut = true
 
-	// looks tells all that the writes change; it has to be the one or the other.
+	// looks returns everything that the writes change; it must be the state before or after.
 	looks := func(l ledger.Ledger) string {
 		m1, _, err := l.Message(t.Context(), "wamid.1")
 		require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestCut(t *testing.T) {
 				require.NoError(t, err)
 				before := looks(direct)
 
-				l := open(t, with(t, address, func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
+				l := open(t, withAddress(t, address, func(u *url.URL, _ url.Values) { u.Host = proxy.Address }), ledgertest.Start)
 				proxy.CutAfter(pieces)
 				err = tt.do(l)
 				cut := err != nil
@@ -169,7 +169,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestTerminated ends connections all the time while several ledgers are at work.
+// TestTerminated terminates connections all the time while several ledgers are used.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
@@ -179,17 +179,17 @@ func TestTerminated(t *testing.T) {
 		stop := terminate(t, s)
 		ledgertest.AgreeConcurrently(t, func(t *testing.T, now func() time.Time) ledger.Ledger {
 			var l *ledger.Postgres
-			require.NoError(t, persist(func() (err error) {
+			require.NoError(t, retry(func() (err error) {
 				l, err = ledger.OpenPostgres(t.Context(), address, ledger.Options{Now: now})
 				return err
 			}))
-			return persistent{l}
+			return retrying{l}
 		})
 		stop()
 	}
 }
 
-// terminate ends a connection of a ledger every few milliseconds.
+// terminate terminates a random connection of a ledger every few milliseconds.
 func terminate(t *testing.T, s *postgres.Server) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var killer sync.WaitGroup
@@ -215,8 +215,8 @@ func terminate(t *testing.T, s *postgres.Server) (stop func()) {
 	}
 }
 
-// TestCrash ends the server in the middle, without any order: what was acknowledged is
-// there when it is back, and the ledgers go on by themselves.
+// TestCrash crashes the server during writes: what was acknowledged is there after its restart,
+// and the ledgers reconnect by themselves.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s := postgres.Start(t)
@@ -228,7 +228,7 @@ func TestCrash(t *testing.T) {
 	for range 2 {
 		l := open(t, address, nil)
 		work.Go(func() {
-			ledgertest.WriteRandom(persistent{l}, func() bool { return !stop.Load() }, func(kind, id string) {
+			ledgertest.WriteRandom(retrying{l}, func() bool { return !stop.Load() }, func(kind, id string) {
 				mu.Lock()
 				defer mu.Unlock()
 				acked[id] = kind
@@ -250,16 +250,16 @@ func TestCrash(t *testing.T) {
 	t.Logf("%d sends were acknowledged", len(acked))
 }
 
-// TestWriterProcess is not a test but the process that TestKill starts, and ends.
+// TestWriterProcess is not a test but the process that TestKill starts and kills.
 func TestWriterProcess(t *testing.T) {
 	ledgertest.WriterProcess(t, func(address string) (ledger.Ledger, error) {
 		l, err := ledger.OpenPostgres(t.Context(), address, ledger.Options{})
-		return persistent{l}, err
+		return retrying{l}, err
 	})
 }
 
-// TestKill kills daemons that share the ledger, in the middle: what they were told to be
-// durable is there, and the others go on at once.
+// TestKill kills processes that share the ledger: what was acknowledged to them is there, and
+// the others are not delayed.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	address := postgres.Start(t).Database(t)

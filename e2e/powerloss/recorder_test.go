@@ -25,14 +25,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A world is a simulator and the clients of a daemon, and when each of them knew what.
-type world struct {
+// A recorder is a simulator and the clients of a daemon. It records when the simulator accepted
+// each message and when the daemon acknowledged each run and receipt.
+type recorder struct {
 	api *simulator.Simulator
 	url string // of the simulator
 
 	mu        sync.Mutex
 	accepted  map[string][]time.Time // by text
-	delivered map[string]time.Time   // by text: a daemon took the receipt
+	delivered map[string]time.Time   // by text: the daemon acknowledged the receipt
 	acked     map[string]ack         // by number
 	texts     map[string]string      // by message id
 }
@@ -42,8 +43,8 @@ type ack struct {
 	at  time.Time
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{accepted: map[string][]time.Time{}, delivered: map[string]time.Time{}, acked: map[string]ack{}, texts: map[string]string{}}
+func newRecorder(t *testing.T) *recorder {
+	w := &recorder{accepted: map[string][]time.Time{}, delivered: map[string]time.Time{}, acked: map[string]ack{}, texts: map[string]string{}}
 	var err error
 	w.api, err = simulator.New(simulator.Options{Client: &http.Client{Transport: w}, Scene: simulator.Scene{Statuses: simulator.Statuses{
 		Sent: simulator.Duration(20 * time.Millisecond), Delivered: simulator.Duration(100 * time.Millisecond),
@@ -56,8 +57,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// ServeHTTP is the simulator's. What it accepts is noted before the answer goes out.
-func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+// ServeHTTP is the simulator's. Accepted messages are recorded before the answer is written.
+func (w *recorder) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := httptest.NewRecorder()
@@ -77,8 +78,8 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	_, _ = rw.Write(answer.Body.Bytes())
 }
 
-// RoundTrip carries webhooks. Those of delivered messages are noted when they were taken.
-func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip sends webhooks, and records acknowledged delivered statuses.
+func (w *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		body, _ = io.ReadAll(r.Body)
@@ -97,7 +98,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 		}
 	}
-	_ = json.Unmarshal(body, &hook) // that of the handshake has no body
+	_ = json.Unmarshal(body, &hook) // the verification request has no body
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range hook.Entry {
@@ -112,18 +113,18 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-func (w *world) hooksTo(t *testing.T, d *daemon) {
+func (w *recorder) subscribe(t *testing.T, d *daemon) {
 	require.NoError(t, w.api.Subscribe(t.Context(), simulator.Webhook{URL: d.client.URL + "/webhooks/whatsapp/shop", VerifyToken: "to-be-verified", Batch: 20}))
 }
 
-// load begins so many runs, by some clients at a time.
-func (w *world) load(t *testing.T, d *daemon, clients, runs int) {
+// startRuns starts so many runs, from so many concurrent clients.
+func (w *recorder) startRuns(t *testing.T, d *daemon, clients, runs int) {
 	numbers := make(chan string)
 	var all sync.WaitGroup
 	for range clients {
 		all.Go(func() {
 			for n := range numbers {
-				began, err := d.begin(n)
+				began, err := d.startRun(n)
 				if !assert.NoError(t, err) {
 					continue
 				}
@@ -140,8 +141,8 @@ func (w *world) load(t *testing.T, d *daemon, clients, runs int) {
 	all.Wait()
 }
 
-// told is when a daemon had acknowledged something.
-func (w *world) told() (out []time.Time) {
+// acknowledgements returns the times at which a daemon acknowledged something, sorted.
+func (w *recorder) acknowledgements() (out []time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, a := range w.acked {
@@ -152,11 +153,11 @@ func (w *world) told() (out []time.Time) {
 	return out
 }
 
-// until is what was known until then.
-func (w *world) until(then time.Time) *state {
+// snapshotAt returns what was known before then.
+func (w *recorder) snapshotAt(then time.Time) *snapshot {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := &state{runs: map[string]string{}, accepted: map[string]bool{}, delivered: map[string]bool{}}
+	s := &snapshot{runs: map[string]string{}, accepted: map[string]bool{}, delivered: map[string]bool{}}
 	for n, a := range w.acked {
 		if a.at.Before(then) {
 			s.runs[n] = a.run
@@ -175,14 +176,14 @@ func (w *world) until(then time.Time) *state {
 	return s
 }
 
-func (w *world) has(text string) bool {
+func (w *recorder) isAccepted(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.accepted[text]) > 0
 }
 
-// counts says how often each text was accepted.
-func (w *world) counts() map[string]int {
+// acceptedCounts returns how often each text was accepted.
+func (w *recorder) acceptedCounts() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := map[string]int{}
@@ -198,35 +199,35 @@ type daemon struct {
 	client *server.Client
 }
 
-// start starts a daemon that sends to a world, and returns once it is ready. Where it is traced,
-// its writes are noted in files that begin with that.
-func start(t *testing.T, dir string, w *world, traced string) *daemon {
+// start starts a daemon against a recorder's simulator, and waits until it is ready. If traced
+// is not "", it is the prefix of the files in which strace records the daemon's writes.
+func start(t *testing.T, dir string, w *recorder, traced string) *daemon {
 	t.Helper()
 	cmd := e2e.Command(t, dir, []string{
 		"FACTEUR_CONNECTION_SHOP_BASE_URL=" + w.url, "FACTEUR_CONNECTION_SHOP_TOKEN=token-of-the-test",
 		"FACTEUR_CONNECTION_SHOP_APP_SECRET=" + simulator.DefaultAppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=to-be-verified",
 	}, "serve", "--listen", "127.0.0.1:0")
 	if traced != "" {
-		cmd = powerloss.Under(t, cmd, traced)
+		cmd = powerloss.WithStrace(t, cmd, traced)
 	}
 	p := e2e.Start(t, cmd)
-	t.Cleanup(func() { p.End(syscall.SIGKILL) })
+	t.Cleanup(func() { p.SignalAndWait(syscall.SIGKILL) })
 	d := &daemon{p, &server.Client{URL: p.Ready(t)}}
 	if traced != "" {
-		p.PID = powerloss.Traced(t, p.PID)
+		p.PID = powerloss.TracedPID(t, p.PID)
 	}
 	return d
 }
 
-// begin begins the run of a number, or finds it.
-func (d *daemon) begin(n string) (*server.Started, error) {
+// startRun starts the run of a number, or finds the one started before.
+func (d *daemon) startRun(n string) (*server.Started, error) {
 	sender := fmt.Sprintf("10654035224229%02s", n[max(0, len(n)-2):])
 	return d.client.Start(context.Background(), "two", server.StartRequest{Inputs: map[string]any{"n": json.Number(n), "sender": strings.ReplaceAll(sender, " ", "0")}},
 		server.StartOption{Key: "order " + n})
 }
 
-// until waits for something of a run.
-func (d *daemon) until(t *testing.T, run string, is func(*server.Detail) bool) *server.Detail {
+// waitFor polls a run until a condition holds.
+func (d *daemon) waitFor(t *testing.T, run string, is func(*server.Detail) bool) *server.Detail {
 	t.Helper()
 	for late := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		r, err := d.client.Run(t.Context(), run, 0)

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scenes are the flows of TestScenes.
-func scenes() map[string]string {
+// clusterFlows are the flows of TestCluster.
+func clusterFlows() map[string]string {
 	flow := func(name, steps string) string { return fmt.Sprintf(head, name) + steps }
 	return map[string]string{
 		"hello": flow("hello", send),
@@ -48,11 +48,11 @@ steps:
 	}
 }
 
-// Three daemons are one: whatever one is told, all know.
-func TestScenes(t *testing.T) {
-	l := newLoad(t, cluster.Start(t, 3, scenes()))
+// Three daemons act as one: a request to any of them holds for all.
+func TestCluster(t *testing.T) {
+	l := newClient(t, cluster.Start(t, 3, clusterFlows()))
 	a, b, c := l.Daemons[0], l.Daemons[1], l.Daemons[2]
-	in := func(n int) server.StartRequest { return server.StartRequest{Inputs: toMany(n)} }
+	in := func(n int) server.StartRequest { return server.StartRequest{Inputs: inputsOf(n)} }
 	begin := func(d *cluster.Daemon, flow string, n int, o server.StartOption) *server.Started {
 		t.Helper()
 		started, err := d.Client().Start(t.Context(), flow, in(n), o)
@@ -76,7 +76,7 @@ func TestScenes(t *testing.T) {
 		run := begin(a, "ask", 1, server.StartOption{}).RunID
 		require.Eventually(t, func() bool { return detail(b, run, 0).Status == "waiting" }, time.Minute, 20*time.Millisecond)
 		for range 3 { // by turns: each is told of one
-			_, err := l.API.Send(simulator.Inbound{From: "+33639980001", To: toMany(1)["sender"].(string), Text: "oui"})
+			_, err := l.API.Send(simulator.Inbound{From: "+33639980001", To: inputsOf(1)["sender"].(string), Text: "oui"})
 			require.NoError(t, err)
 		}
 		d := detail(c, run, time.Minute)
@@ -129,15 +129,15 @@ func TestScenes(t *testing.T) {
 	})
 
 	t.Run("once holds for what was sent after all", func(t *testing.T) {
-		phone := toMany(6)["phone"].(string)
+		phone := inputsOf(6)["phone"].(string)
 		require.NoError(t, l.API.AddFault(simulator.Fault{Do: simulator.Drop, Recipient: phone, Times: 1}))
-		l.Hooks.Hold(true)
+		l.Webhooks.Hold(true)
 		lost := begin(a, "once", 6, server.StartOption{Wait: time.Minute})
 		require.Equal(t, "outcome_unknown", lost.Error.Code)
 		lines(b, "runs", "settle", lost.RunID, "send", "--not-sent")
 		lines(c, "runs", "settle", lost.RunID, "send", "--not-sent") // that is no error
-		l.Hooks.Hold(false)
-		require.Eventually(t, func() bool { return l.Hooks.Waiting() == 0 && detail(c, lost.RunID, 0).Steps[0].State != "failed" }, time.Minute, 50*time.Millisecond)
+		l.Webhooks.Hold(false)
+		require.Eventually(t, func() bool { return l.Webhooks.Waiting() == 0 && detail(c, lost.RunID, 0).Steps[0].State != "failed" }, time.Minute, 50*time.Millisecond)
 		again := begin(c, "once", 6, server.StartOption{Wait: time.Minute})
 		require.EqualValues(t, "succeeded", again.Status)
 		assert.NotEmpty(t, again.Outputs["repeats"])
@@ -190,7 +190,7 @@ func TestScenes(t *testing.T) {
 		require.NoError(t, l.API.AddFault(simulator.Fault{Do: simulator.Delay, Delay: simulator.Duration(time.Second)}))
 		defer l.API.ClearFaults()
 		var all sync.WaitGroup
-		all.Go(func() { l.startAll("hello", 400, func(n int) map[string]any { return toMany(100 + n) }) })
+		all.Go(func() { l.startAll("hello", 400, func(n int) map[string]any { return inputsOf(100 + n) }) })
 		accepted := l.API.Counts().Accepted
 		for n, d := range []*cluster.Daemon{b, c} {
 			require.Eventually(t, func() bool { return l.API.Counts().Accepted >= accepted+60+150*n }, time.Minute, time.Millisecond)
@@ -201,7 +201,7 @@ func TestScenes(t *testing.T) {
 			d.Start()
 		}
 		all.Wait()
-		runs := l.details(time.Minute)
+		runs := l.waitDetails(time.Minute)
 		doubts := 0
 		for _, d := range runs {
 			assert.EqualValues(t, "succeeded", d.Status)
@@ -253,7 +253,7 @@ func TestScenes(t *testing.T) {
 		require.Eventually(t, func() bool { return detail(b, run, 0).Status == "waiting" }, time.Minute, 20*time.Millisecond)
 		l.Ledger.Cut()
 		require.Eventually(t, func() bool { return !ready("ledger")() && ready("temporal")() }, time.Minute, 50*time.Millisecond)
-		_, err := l.API.Send(simulator.Inbound{From: "+33639980008", To: toMany(8)["sender"].(string), Text: "oui"})
+		_, err := l.API.Send(simulator.Inbound{From: "+33639980008", To: inputsOf(8)["sender"].(string), Text: "oui"})
 		require.NoError(t, err)
 		l.Ledger.Mend()
 		require.Eventually(t, ready("ledger"), time.Minute, 50*time.Millisecond)
@@ -269,14 +269,14 @@ func TestScenes(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, problem.Status)
 		l.Temporal.Mend()
 		require.Eventually(t, ready("temporal"), time.Minute, 50*time.Millisecond)
-		begun, ok := l.start("hello", "order 9", toMany(9))
+		begun, ok := l.start("hello", "order 9", inputsOf(9))
 		require.True(t, ok)
 		assert.EqualValues(t, "succeeded", detail(c, begun, time.Minute).Status)
 	})
 }
 
-// A daemon that cannot work with the others says why, and does not start.
-func TestRefusals(t *testing.T) {
+// A daemon that cannot work with the others does not start, and says why.
+func TestStartRefused(t *testing.T) {
 	c := cluster.Start(t, 1, map[string]string{"hello": fmt.Sprintf(head, "hello") + send})
 	other := filepath.Join(t.TempDir(), "other.key")
 	v, err := vault.New(vault.Config{Dir: t.TempDir(), KeyFile: other})
