@@ -110,8 +110,8 @@ func TestInputs(t *testing.T) {
 	assert.Equal(t, "message", k.host.runs[2].by)
 }
 
-// TestDedupe: two events with one value start once, whatever else they hold; without a
-// value each is its own.
+// TestDedupe: two events with the same dedupe value start one run, whatever else they hold;
+// events without a value each start one.
 func TestDedupe(t *testing.T) {
 	k := newFixture(t, trigger.Options{}, once)
 	for i, body := range []any{order("7"), map[string]any{"id": "7", "phone": "+33600000002"}, order("8"), map[string]any{"phone": "a"}, map[string]any{"phone": "b"}, map[string]any{"id": int64(7), "phone": "c"}} {
@@ -125,7 +125,7 @@ func TestDedupe(t *testing.T) {
 	assert.Equal(t, map[string]int{"once webhook started": 5, "once webhook repeated": 1}, k.counts)
 }
 
-// TestFailures: what an expression cannot do starts nothing, and somebody can see it.
+// TestFailures: an expression that fails starts nothing, and is logged and counted.
 func TestFailures(t *testing.T) {
 	const broken = `flow: broken
 inputs: {phone: {type: string, format: e164}}
@@ -166,9 +166,9 @@ steps: [{set: {x: "${inputs.phone}"}}]
 	}
 }
 
-// TestRefused: what the host refuses keeps the event open; then the others are not
-// started again.
-func TestRefused(t *testing.T) {
+// TestRefusedStart: an event is delivered again if the host refused one of its starts; its other
+// flows are then not started twice.
+func TestRefusedStart(t *testing.T) {
 	k := newFixture(t, trigger.Options{}, shop, once)
 	k.host.err = errors.New("the disk is full")
 	event := request("e1", "/orders", "hook", order("7"))
@@ -182,7 +182,7 @@ func TestRefused(t *testing.T) {
 	assert.Equal(t, []string{"shop", "once"}, k.host.flows())
 }
 
-// TestReload: Set swaps all at once, while events come.
+// TestReload: Set replaces all flows atomically, while events arrive.
 func TestReload(t *testing.T) {
 	k := newFixture(t, trigger.Options{}, answer, always)
 	other := compile(t, strings.Replace(answer, "flow: answer", "flow: renewed", 1), strings.Replace(always, "flow: always", "flow: forever", 1))
@@ -208,8 +208,8 @@ func TestReload(t *testing.T) {
 	assert.Equal(t, 800, pairs["answer"]+pairs["renewed"])
 }
 
-// TestNotYet: events that come before the flows are there, or the host, wait for them.
-func TestNotYet(t *testing.T) {
+// TestEventsBeforeFlowsAreSet: events that arrive before the flows or the host are set wait for them.
+func TestEventsBeforeFlowsAreSet(t *testing.T) {
 	h := &fakeHost{}
 	s := trigger.New(nil, trigger.Options{})
 	ctx, stop := context.WithCancel(t.Context())

@@ -115,7 +115,7 @@ func (f *fakeHost) Start(_ context.Context, p *plan.Plan, s host.Start) (host.Ru
 	return host.Run{ID: fmt.Sprint(len(f.runs) - 1)}, true, nil
 }
 
-// flows are the names of what was started, in order.
+// flows returns the flows of the started runs, in order.
 func (f *fakeHost) flows() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,7 +152,7 @@ func newFixtureOn(t testing.TB, h *fakeHost, o trigger.Options, texts ...string)
 	return k
 }
 
-// notes are in memory, and outlive starters as those of a journal do.
+// notes are an in-memory trigger.Notes that outlives starters, as a journal does.
 type notes struct {
 	mu   sync.Mutex
 	all  map[string]json.RawMessage

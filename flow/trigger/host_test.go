@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// conversation asks for a payment, and is started by the request that others wait for.
+// conversation asks for a payment. The webhook that starts it is also what its runs wait for.
 const conversation = `flow: conversation
 inputs: {id: {type: string}}
 triggers:
@@ -67,7 +67,7 @@ func (d *daemon) close(t *testing.T) {
 	require.NoError(t, d.journal.Close())
 }
 
-// runs waits until there are so many runs of a status.
+// runs waits until there are n runs with a status.
 func (d *daemon) runs(t *testing.T, status machine.Status, n int) []host.Run {
 	t.Helper()
 	var found []host.Run
@@ -80,7 +80,7 @@ func (d *daemon) runs(t *testing.T, status machine.Status, n int) []host.Run {
 	return found
 }
 
-// TestOnHost lets a real host start runs, wake them, and die before a flow was started.
+// TestOnHost: a real host starts runs, wakes them, and crashes before a flow was started.
 func TestOnHost(t *testing.T) {
 	dir := t.TempDir()
 	var dead atomic.Bool

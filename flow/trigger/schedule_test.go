@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scheduledFlow is a flow with a schedule; its input tells the time that it was started for.
+// scheduledFlow is a flow with a schedule; its input is the scheduled time.
 func scheduledFlow(name, cron, zone, missed string) string {
 	return fmt.Sprintf(`flow: %s
 inputs: {at: {type: string, format: date-time}}
@@ -25,8 +25,8 @@ steps: [{set: {x: "${inputs.at}"}}]
 `, name, cron, zone, missed)
 }
 
-// A simulation runs several processes, one after another, with one host and notes, on a virtual
-// clock.
+// A simulation runs several processes, one after another, with the same host and notes, on a
+// virtual clock.
 type simulation struct {
 	clock *host.Virtual
 	set   time.Duration // by how much the clock was set
@@ -54,7 +54,7 @@ func (s *simulation) runUntil(t *testing.T, end string, texts ...string) *fixtur
 	return s.process(t, parseTime(t, end), func(*fixture) {}, texts...)
 }
 
-// process runs a process until a time. each is called before each sleep.
+// process runs a process until a time, and calls each before each sleep.
 func (s *simulation) process(t *testing.T, end time.Time, each func(*fixture), texts ...string) *fixture {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -66,13 +66,13 @@ func (s *simulation) process(t *testing.T, end time.Time, each func(*fixture), t
 	return k
 }
 
-// sleep passes time in which nothing runs.
+// sleep advances the clock while no process runs.
 func (s *simulation) sleep(t *testing.T, until string) {
 	t.Helper()
 	require.NoError(t, s.clock.Wait(t.Context(), parseTime(t, until).Add(-s.set), nil))
 }
 
-// times are those that runs were started for, as a zone's clock shows them.
+// times returns the scheduled times of the started runs, in a time zone.
 func (s *simulation) times(t *testing.T, zone string) []string {
 	z, err := time.LoadLocation(zone)
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func measured(shown time.Time, set time.Duration) time.Time {
 	return out
 }
 
-// TestMeasured: the times of these tests are what they seem.
+// TestMeasured: measured makes times with the intended wall clock and monotonic readings.
 func TestMeasured(t *testing.T) {
 	at := parseTime(t, "2026-03-02T08:30:00Z")
 	set := measured(at.Add(time.Hour), -time.Hour)
@@ -138,7 +138,7 @@ func (c *processClock) Wait(ctx context.Context, until time.Time, wake <-chan st
 	return ctx.Err()
 }
 
-// TestScheduleAcrossClockChanges runs through the days on which clocks are changed.
+// TestScheduleAcrossClockChanges runs through the days on which daylight saving time changes.
 func TestScheduleAcrossClockChanges(t *testing.T) {
 	for _, tt := range []struct {
 		name, cron, zone, from, until string
@@ -169,8 +169,8 @@ func TestScheduleAcrossClockChanges(t *testing.T) {
 	}
 }
 
-// TestMissed lets nothing run for some hours.
-func TestMissed(t *testing.T) {
+// TestMissedTimes lets no process run for some hours.
+func TestMissedTimes(t *testing.T) {
 	for _, tt := range []struct {
 		name, cron, missed string
 		down, up           string // then it runs until noon
@@ -201,7 +201,8 @@ func TestMissed(t *testing.T) {
 	}
 }
 
-// TestRestored: what was due since a backup may have been met before it was restored.
+// TestRestored: after a restore, times due since the backup are not started, because they may
+// already have been.
 func TestRestored(t *testing.T) {
 	for name, up := range map[string]string{"within a minute": "09:00:30", "later": "10:10:00"} {
 		t.Run(name, func(t *testing.T) {
@@ -221,8 +222,7 @@ func TestRestored(t *testing.T) {
 	}
 }
 
-// TestNewSchedule: one that is new has missed nothing, nor has one that comes back or has
-// other times.
+// TestNewSchedule: a schedule that is new, was changed or was added again has missed no times.
 func TestNewSchedule(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T09:30:00Z")
 	flow := scheduledFlow("daily", "0 9 * * *", "UTC", "once")
@@ -236,8 +236,8 @@ func TestNewSchedule(t *testing.T) {
 	assert.Equal(t, []string{"03-06 09:15 +0000"}, l.times(t, "UTC"))
 }
 
-// TestKilled kills the process after the start, before it could be noted: the time is not
-// met twice.
+// TestKilled kills the process after a start, before it was noted: the time is not started
+// twice.
 func TestKilled(t *testing.T) {
 	for _, missed := range []string{"skip", "once"} {
 		l := newSimulation(t, "2026-03-02T08:30:00Z")
@@ -256,8 +256,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestClockJumpsBack sets the clock back by an hour, while times are met: none is met
-// again, and none after it is left out.
+// TestClockJumpsBack sets the clock back by an hour: no time is started twice, and no later one
+// is skipped.
 func TestClockJumpsBack(t *testing.T) {
 	for _, missed := range []string{"skip", "once"} {
 		l := newSimulation(t, "2026-03-02T08:30:00Z")
@@ -269,7 +269,7 @@ func TestClockJumpsBack(t *testing.T) {
 	}
 }
 
-// TestClockJumpsAhead sets the clock ahead by three hours, as a machine does that slept.
+// TestClockJumpsAhead sets the clock ahead by three hours, as after a suspend.
 func TestClockJumpsAhead(t *testing.T) {
 	for missed, want := range map[string][]string{
 		"skip": {"03-02 09:00 +0000", "03-02 13:00 +0000"},
@@ -282,8 +282,8 @@ func TestClockJumpsAhead(t *testing.T) {
 	}
 }
 
-// TestClockWasWrong: a time that was noted by a clock a year ahead does not silence the
-// schedule for a year.
+// TestClockWasWrong: a time noted by a clock that was a year ahead does not stop the schedule
+// for a year.
 func TestClockWasWrong(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	flow := scheduledFlow("daily", "0 9 * * *", "UTC", "skip")
@@ -296,7 +296,7 @@ func TestClockWasWrong(t *testing.T) {
 	assert.Contains(t, k.log.String(), "the clock was wrong")
 }
 
-// TestRefusedSchedule: what the host refuses is tried again until it is taken.
+// TestRefusedSchedule: a start that the host refuses is retried until it is accepted.
 func TestRefusedSchedule(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	l.host.err = errors.New("the disk is full")
@@ -311,7 +311,8 @@ func TestRefusedSchedule(t *testing.T) {
 	assert.Contains(t, k.log.String(), "the disk is full")
 }
 
-// TestNotesFail: without what is noted nothing is started, as it may have been already.
+// TestNotesFail: if the notes cannot be read nothing is started, because it may already have
+// been.
 func TestNotesFail(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	l.notes.fail = errors.New("the disk is gone")
@@ -324,7 +325,7 @@ func TestNotesFail(t *testing.T) {
 	assert.Contains(t, k.log.String(), "the disk is gone")
 }
 
-// TestReloadSchedules changes the flows of a process that runs.
+// TestReloadSchedules changes the flows of a running process.
 func TestReloadSchedules(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	swapped := false
@@ -339,7 +340,7 @@ func TestReloadSchedules(t *testing.T) {
 	}, l.times(t, "UTC"))
 }
 
-// TestTwoSchedules: a flow may have several, also with the same times.
+// TestTwoSchedules: a flow may have several schedules, also with the same times.
 func TestTwoSchedules(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	l.runUntil(t, "2026-03-02T10:00:00Z", `flow: two
@@ -353,7 +354,7 @@ steps: [{set: {x: "${inputs.at}", y: "${inputs.n}"}}]
 	assert.Len(t, l.host.runs, 3)
 }
 
-// TestFailedSchedule: inputs that cannot be evaluated are not tried again.
+// TestFailedSchedule: a start whose inputs cannot be evaluated is not retried.
 func TestFailedSchedule(t *testing.T) {
 	l := newSimulation(t, "2026-03-02T08:30:00Z")
 	k := l.runUntil(t, "2026-03-03T10:00:00Z", `flow: failing

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A schedulingHost is a host.Scheduler. It refuses the first schedules.
+// A schedulingHost is a host.Scheduler whose first call of Schedule fails.
 type schedulingHost struct {
 	fakeHost
 	asked      int
@@ -31,8 +31,8 @@ func (k *schedulingHost) Schedule(_ context.Context, loaded time.Time, all []hos
 	return nil
 }
 
-// A host.Scheduler is given the schedules whenever flows were loaded, again after an error. Meet
-// starts the run of a time once.
+// A host.Scheduler gets the schedules whenever flows are loaded, and again after an error. Meet
+// starts the run of a scheduled time once.
 func TestSchedulingHost(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	clock := host.NewVirtual(parseTime(t, "2026-03-02T08:30:00Z"))

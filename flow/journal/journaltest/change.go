@@ -87,7 +87,7 @@ func statuses(t *testing.T, j journal.Journal) {
 		{journal.Change{Waits: &anna}, "failed", at, journal.Waits{}},
 		{journal.Change{Records: Records(2).Records}, "failed", at, journal.Waits{}},
 		{journal.Change{Status: "cancelled", Ended: at.Add(1), Waits: &ben}, "cancelled", at.Add(1), journal.Waits{}},
-		{journal.Change{Status: "running"}, "running", time.Time{}, journal.Waits{}}, // it is retried
+		{journal.Change{Status: "running"}, "running", time.Time{}, journal.Waits{}}, // a retry
 		{journal.Change{Status: "failed", Ended: at}, "failed", at, journal.Waits{}},
 		{journal.Change{Status: "waiting", Waits: &ben}, "waiting", time.Time{}, ben},
 		{journal.Change{Status: "succeeded", Ended: at}, "succeeded", at, journal.Waits{}},
@@ -114,7 +114,7 @@ func statuses(t *testing.T, j journal.Journal) {
 	SameRecords(t, Records(0, 1, 2).Records, records)
 }
 
-func wholeWaits(t *testing.T, j journal.Journal) {
+func waitsRoundTrip(t *testing.T, j journal.Journal) {
 	want := map[string]journal.Waits{}
 	for i, w := range []journal.Waits{
 		{},
@@ -173,7 +173,8 @@ func unfinished(t *testing.T, j journal.Journal) {
 	require.Equal(t, 1, n)
 }
 
-// unfinishedWhileWriting: it shows one state, and writes from within it are no dead end.
+// unfinishedWhileWriting: Unfinished iterates over a snapshot, and a write inside the iteration
+// does not deadlock.
 func unfinishedWhileWriting(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	for i := range 100 {

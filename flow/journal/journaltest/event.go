@@ -58,7 +58,7 @@ func deliver(t *testing.T, j journal.Journal) {
 	require.Empty(t, fresh)
 }
 
-func deliverOnceByMany(t *testing.T, j journal.Journal) {
+func deliverOnceConcurrently(t *testing.T, j journal.Journal) {
 	fresh := make([]bool, 32)
 	together(len(fresh), func(i int) {
 		one, err := j.Deliver(t.Context(), []journal.Event{Event("e")}, nil)
@@ -77,7 +77,7 @@ func deliverOnceByMany(t *testing.T, j journal.Journal) {
 	SameEvents(t, []journal.Event{Event("e")}, events)
 }
 
-func wholeEvents(t *testing.T, j journal.Journal) {
+func eventsRoundTrip(t *testing.T, j journal.Journal) {
 	want := []journal.Event{
 		{ID: "only an id"},
 		{ID: "", Name: "no id"},

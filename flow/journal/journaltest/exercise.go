@@ -1,5 +1,5 @@
-// Package journaltest is what a journal must do, as tests. Every implementation of
-// journal.Journal runs Exercise; those that keep runs beyond the process also run Reopen.
+// Package journaltest is the conformance suite of journals. Every implementation of
+// journal.Journal runs Exercise; persistent ones also run Reopen.
 package journaltest
 
 import (
@@ -18,25 +18,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Exercise tests journals. Each call of open returns an empty one.
+// Exercise tests a journal. Each call of open returns an empty one.
 func Exercise(t *testing.T, open func(t *testing.T) journal.Journal) {
 	tests := []struct {
 		name string
 		test func(*testing.T, journal.Journal)
 	}{
 		{"create and load", createAndLoad},
-		{"heads come back whole", wholeHeads},
-		{"records come back whole", wholeRecords},
+		{"heads come back whole", headsRoundTrip},
+		{"records come back whole", recordsRoundTrip},
 		{"an id is used once", usedOnce},
-		{"an id is used once, by one of many", usedOnceByMany},
-		{"records keep their order", order},
-		{"a change of nothing", writeNothing},
+		{"an id is used once, by one of many", usedOnceConcurrently},
+		{"records keep their order", recordOrder},
+		{"a change of nothing", emptyChange},
 		{"end", end},
 		{"a change after the end", writeAfterEnd},
 		{"no such run", notFound},
 		{"a change is stored at once", changes},
 		{"a status comes and goes", statuses},
-		{"waits come back whole", wholeWaits},
+		{"waits come back whole", waitsRoundTrip},
 		{"unfinished", unfinished},
 		{"unfinished runs while others write", unfinishedWhileWriting},
 		{"calls that nobody knows the outcome of", unknowns},
@@ -47,17 +47,17 @@ func Exercise(t *testing.T, open func(t *testing.T) journal.Journal) {
 		{"list by recipient", listRecipients},
 		{"list by all at once", listAll},
 		{"deliver", deliver},
-		{"deliver an event once, by one of many", deliverOnceByMany},
-		{"events come back whole", wholeEvents},
+		{"deliver an event once, by one of many", deliverOnceConcurrently},
+		{"events come back whole", eventsRoundTrip},
 		{"events by subject", eventsBySubject},
 		{"wake", wake},
 		{"notes", notes},
 		{"prune", prune},
-		{"prune little by little", pruneInParts},
+		{"prune little by little", pruneInBatches},
 		{"prune events", pruneEvents},
 		{"sources are of the run", sources},
-		{"large bodies", large},
-		{"runs side by side", sideBySide},
+		{"large bodies", largeBodies},
+		{"runs side by side", concurrentRuns},
 		{"reading while others write", readWhileWriting},
 		{"an ended context stores nothing", endedContext},
 		{"close", func(t *testing.T, j journal.Journal) { require.NoError(t, j.Close()) }},
@@ -71,7 +71,7 @@ func Exercise(t *testing.T, open func(t *testing.T) journal.Journal) {
 	}
 }
 
-// Reopen tests journals that outlive the process. open opens the journal in a folder,
+// Reopen tests a journal that outlives the process. open opens the journal in a folder,
 // which is empty at first.
 func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
 	ctx := t.Context()
@@ -83,7 +83,7 @@ func Reopen(t *testing.T, open func(t *testing.T, dir string) journal.Journal) {
 			want = append(want, Record(0))
 			require.NoError(t, j.Create(ctx, Run("kept"), journal.Change{Records: want[:1]}))
 		}
-		for range 300 { // the last ones are on their way when the journal is closed
+		for range 300 { // the last writes are still buffered when the journal is closed
 			r := Record(len(want))
 			require.NoError(t, j.Write(ctx, "kept", false, journal.Change{Records: []journal.Record{r}}))
 			want = append(want, r)
@@ -112,7 +112,7 @@ func createAndLoad(t *testing.T, j journal.Journal) {
 	SameRecords(t, []journal.Record{Record(0)}, records)
 }
 
-func wholeHeads(t *testing.T, j journal.Journal) {
+func headsRoundTrip(t *testing.T, j journal.Journal) {
 	heads := []journal.Run{
 		{ID: "only an id"},
 		{ID: "with ended", Status: "failed", Started: epoch, Ended: epoch.Add(1)},
@@ -133,7 +133,7 @@ func wholeHeads(t *testing.T, j journal.Journal) {
 	}
 }
 
-func wholeRecords(t *testing.T, j journal.Journal) {
+func recordsRoundTrip(t *testing.T, j journal.Journal) {
 	want := []journal.Record{
 		{At: epoch, Kind: "started", Body: json.RawMessage(`{}`)},
 		{At: time.Time{}, Kind: "no time", Body: json.RawMessage(`null`)},
@@ -164,7 +164,7 @@ func usedOnce(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.Create(ctx, Run("A"), Records(0)), "case matters")
 }
 
-func usedOnceByMany(t *testing.T, j journal.Journal) {
+func usedOnceConcurrently(t *testing.T, j journal.Journal) {
 	errs := make([]error, 32)
 	together(len(errs), func(i int) { errs[i] = j.Create(t.Context(), Run("a"), Records(i)) })
 	won := -1
@@ -183,7 +183,7 @@ func usedOnceByMany(t *testing.T, j journal.Journal) {
 	SameRecords(t, []journal.Record{Record(won)}, records)
 }
 
-func order(t *testing.T, j journal.Journal) {
+func recordOrder(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	want := []journal.Record{Record(0)}
 	require.NoError(t, j.Create(ctx, Run("a"), journal.Change{Records: want[:1]}))
@@ -205,7 +205,7 @@ func order(t *testing.T, j journal.Journal) {
 	SameRecords(t, want, got)
 }
 
-func writeNothing(t *testing.T, j journal.Journal) {
+func emptyChange(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	require.NoError(t, j.Create(ctx, Run("a"), Records(0)))
 	require.NoError(t, j.Write(ctx, "a", false, journal.Change{}))
@@ -298,7 +298,7 @@ func sources(t *testing.T, j journal.Journal) {
 	}
 }
 
-func large(t *testing.T, j journal.Journal) {
+func largeBodies(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	body := func(n int) journal.Record {
 		r := Record(n)
@@ -315,7 +315,7 @@ func large(t *testing.T, j journal.Journal) {
 	SameRecords(t, want, got)
 }
 
-func sideBySide(t *testing.T, j journal.Journal) {
+func concurrentRuns(t *testing.T, j journal.Journal) {
 	const runs, records = 64, 25
 	together(runs, func(i int) {
 		id := fmt.Sprint(i)
@@ -342,7 +342,7 @@ func sideBySide(t *testing.T, j journal.Journal) {
 	require.Empty(t, all)
 }
 
-// readWhileWriting: a reader sees a run as it was at one moment.
+// readWhileWriting: a reader sees a consistent snapshot of a run.
 func readWhileWriting(t *testing.T, j journal.Journal) {
 	const records = 100
 	require.NoError(t, j.Create(t.Context(), Run("a"), Records(0)))
@@ -383,7 +383,7 @@ func endedContext(t *testing.T, j journal.Journal) {
 	require.Error(t, err)
 }
 
-// together calls f(0) … f(n-1) at the same time and waits for all.
+// together calls f(0) … f(n-1) concurrently and waits for all.
 func together(n int, f func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {

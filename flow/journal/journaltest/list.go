@@ -68,7 +68,7 @@ func listOrder(t *testing.T, j journal.Journal) {
 	require.Equal(t, []string{"a", "z", "m"}, ids(runs))
 }
 
-// listPages follows the cursor: what is created meanwhile is not on later pages.
+// listPages follows the cursor: runs created meanwhile are not on later pages.
 func listPages(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	for i := range 50 {
@@ -97,7 +97,8 @@ func listPages(t *testing.T, j journal.Journal) {
 	}
 }
 
-// listTimes: the order is that of creation, and times select whichever way the clock went.
+// listTimes: runs are listed in order of creation and selected by time, even if the clock was
+// set back.
 func listTimes(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	for i, started := range []time.Duration{
@@ -160,7 +161,7 @@ func listRecipients(t *testing.T, j journal.Journal) {
 	}
 }
 
-// listAll compares each combination of filters with what they mean.
+// listAll compares each combination of filters with a plain filter over all runs.
 func listAll(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	recipients := map[string]string{}

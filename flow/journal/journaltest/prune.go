@@ -64,8 +64,8 @@ func prune(t *testing.T, j journal.Journal) {
 	require.Equal(t, 1, n, "nobody knows what became of the others")
 }
 
-// pruneInParts forgets runs while others are written, and then nothing is left of them.
-func pruneInParts(t *testing.T, j journal.Journal) {
+// pruneInBatches prunes runs in batches while others are written; nothing is left of them.
+func pruneInBatches(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
 	const runs = 400
 	for i := range runs {
@@ -105,7 +105,7 @@ func pruneInParts(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	require.Len(t, records, 200)
 	run := Run("new")
-	run.Digest = "d0" // a plan that was forgotten, or not
+	run.Digest = "d0" // of a plan that was pruned, or not
 	require.NoError(t, j.Create(ctx, run, Records(0)))
 	head, _, err := j.Load(ctx, "new")
 	require.NoError(t, err)

@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// epoch is when the runs of this package start.
+// epoch is the start time of the runs of this package.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
-// Run returns a run of that id, for tests.
+// Run returns a run with that id, for tests.
 func Run(id string) journal.Run {
 	return journal.Run{
 		ID: id, Flow: "greet", Digest: "d1", Version: 3, Status: "running", Started: epoch,
@@ -53,7 +53,7 @@ func Waits(subject string) journal.Waits {
 	}
 }
 
-// Event returns an event of that id, for tests.
+// Event returns an event with that id, for tests.
 func Event(id string) journal.Event {
 	return journal.Event{
 		ID: id, Name: "whatsapp.message", Subjects: []string{"anna", "33612345678"}, Connection: "shop", At: epoch,
@@ -61,8 +61,7 @@ func Event(id string) journal.Event {
 	}
 }
 
-// SameRun compares heads but for their numbers; times are the same if they are the same
-// instant.
+// SameRun compares heads except for their numbers; times are equal if they are the same instant.
 func SameRun(t *testing.T, want, got journal.Run) {
 	t.Helper()
 	assert.True(t, want.Started.Equal(got.Started), "started: want %v, got %v", want.Started, got.Started)
@@ -76,7 +75,7 @@ func SameRun(t *testing.T, want, got journal.Run) {
 	assert.Equal(t, want, got)
 }
 
-// SameRecords compares records, likewise.
+// SameRecords compares records; times are equal if they are the same instant.
 func SameRecords(t *testing.T, want, got []journal.Record) {
 	t.Helper()
 	require.Len(t, got, len(want))
@@ -87,8 +86,7 @@ func SameRecords(t *testing.T, want, got []journal.Record) {
 	}
 }
 
-// SameUnfinished compares the runs that have not ended, and what they wait for, with those
-// that should be.
+// SameUnfinished compares the unfinished runs of a journal, and what they wait for, with want.
 func SameUnfinished(t *testing.T, j interface {
 	Unfinished(ctx context.Context, each func(journal.Run, journal.Waits) error) error
 }, want map[string]journal.Waits) {
@@ -107,7 +105,7 @@ func SameUnfinished(t *testing.T, j interface {
 	require.Len(t, got, len(want))
 }
 
-// normalize makes times, and empty lists, comparable.
+// normalize makes times and empty lists comparable.
 func normalize(w journal.Waits) journal.Waits {
 	w.Until = w.Until.UTC()
 	w.Subscriptions = slices.Clone(w.Subscriptions)
@@ -120,7 +118,7 @@ func normalize(w journal.Waits) journal.Waits {
 	return w
 }
 
-// SameEvents compares events, in their order.
+// SameEvents compares events, including their order.
 func SameEvents(t *testing.T, want, got []journal.Event) {
 	t.Helper()
 	require.Len(t, got, len(want))
