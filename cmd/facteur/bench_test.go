@@ -45,8 +45,7 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// BenchmarkRun carries the quickstart flow from start to end in memory, against a
-// recorded answer.
+// BenchmarkRun runs the quickstart flow in memory, against a recorded answer.
 func BenchmarkRun(b *testing.B) {
 	x := newBench(b)
 	text, err := os.ReadFile("../../examples/quickstart/recordings/accepted.yaml")
@@ -89,7 +88,7 @@ func BenchmarkSend(b *testing.B) {
 	})
 	b.Run("facteur", func(b *testing.B) {
 		x := newBench(b)
-		x.transport = toServer{server.Listener.Addr().String()}
+		x.transport = redirectTo{server.Listener.Addr().String()}
 		b.ReportAllocs()
 		for b.Loop() {
 			x.run(b)
@@ -97,10 +96,10 @@ func BenchmarkSend(b *testing.B) {
 	})
 }
 
-// toServer sends every request to one server.
-type toServer struct{ address string }
+// redirectTo sends every request to one server.
+type redirectTo struct{ address string }
 
-func (t toServer) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t redirectTo) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.URL.Scheme, req.URL.Host = "http", t.address
 	return http.DefaultTransport.RoundTrip(req)
@@ -144,7 +143,7 @@ func quickstartInputs(b *testing.B, p *plan.Plan) map[string]any {
 	return coerced.(map[string]any)
 }
 
-// A bench runs a plan again and again with one catalogue.
+// A bench runs a plan repeatedly with one catalogue.
 type bench struct {
 	plan      *plan.Plan
 	inputs    map[string]any

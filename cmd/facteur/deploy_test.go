@@ -18,7 +18,7 @@ import (
 
 const deploy = "../../examples/deploy"
 
-// settingsOf are the variables that override keys of the project file.
+// settingsOf adds the variables that override keys of the project file.
 func settingsOf(name string, t *schema.Type, into map[string]bool) {
 	if t.Kind != schema.Object {
 		into[name] = true
@@ -31,7 +31,7 @@ func settingsOf(name string, t *schema.Type, into map[string]bool) {
 	}
 }
 
-// What the files for operators set and call is there: variables, commands, flags.
+// The variables, commands and flags that the files for operators use exist.
 func TestDeployNames(t *testing.T) {
 	known := map[string]bool{}
 	settingsOf("FACTEUR", project.FileType(), known)
@@ -62,7 +62,7 @@ func TestDeployNames(t *testing.T) {
 	}
 }
 
-// assertCommand tells whether the command line knows a command with its flags.
+// assertCommand checks that a command and its flags exist.
 func assertCommand(t *testing.T, args []string) {
 	t.Helper()
 	root := (&app{}).root()

@@ -21,8 +21,8 @@ func TestDevRefuses(t *testing.T) {
 	}
 }
 
-// It says where its pages are, shows the flow that was named, and keeps the runs that are to be
-// kept.
+// `facteur dev` prints the addresses of its pages, shows the named flow, and keeps the runs if
+// asked to.
 func TestDev(t *testing.T) {
 	dir, kept := t.TempDir(), filepath.Join(t.TempDir(), "kept")
 	for _, name := range []string{"bye", "hello"} {

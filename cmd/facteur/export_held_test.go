@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pausedFor pauses all calls before the run makes its first, for so long that it matters.
-func pausedFor(d time.Duration) func(r *running, run string) {
-	return func(r *running, run string) {
+// pauseBefore pauses all calls before the run makes its first, for long enough to matter.
+func pauseBefore(d time.Duration) func(r *testDaemon, run string) {
+	return func(r *testDaemon, run string) {
 		held := func() bool {
 			detail, err := r.client.Run(r.t.Context(), run, 0)
 			return err == nil && len(detail.Held) > 0
@@ -27,7 +27,8 @@ func pausedFor(d time.Duration) func(r *running, run string) {
 	}
 }
 
-// Runs whose calls were held back come to the same result offline, and say so where it matters.
+// Exported runs whose calls were held back have the same result offline, with a note where the
+// hold mattered.
 func TestExportHeld(t *testing.T) {
 	phone := map[string]any{"phone": grace}
 	const pause = 1500 * time.Millisecond
@@ -38,12 +39,12 @@ func TestExportHeld(t *testing.T) {
 	}{
 		"it does not matter": {
 			exportCase: exportCase{flows: []string{toldInputs + "  - wait: 200ms\n" + sendStep("notify", "${inputs.phone}", "")},
-				inputs: phone, status: "succeeded", during: pausedFor(pause)},
+				inputs: phone, status: "succeeded", during: pauseBefore(pause)},
 			absent: "holds:",
 		},
 		"the run was over its time": {
 			exportCase: exportCase{flows: []string{strings.Replace(toldInputs, "flow: told", "flow: told\ntimeout: 1s", 1) + "  - wait: 200ms\n" + sendStep("notify", "${inputs.phone}", "")},
-				inputs: phone, status: "failed", during: pausedFor(pause)},
+				inputs: phone, status: "failed", during: pauseBefore(pause)},
 		},
 		"it waits beside the call": {
 			exportCase: exportCase{flows: []string{toldInputs + `
@@ -55,12 +56,12 @@ func TestExportHeld(t *testing.T) {
         - {id: reply, wait_for: {event: whatsapp.message, from: "${inputs.phone}", timeout: 1s}, on_timeout: continue}
   - {id: again, wait_for: {event: whatsapp.message, from: "${inputs.phone}", timeout: 1h}}
 outputs: {reply: "${steps.reply.status}"}
-`}, inputs: phone, status: "succeeded", during: func(r *running, run string) {
+`}, inputs: phone, status: "succeeded", during: func(r *testDaemon, run string) {
 				require.NoError(r.t, r.client.Pause(r.t.Context(), server.PauseRequest{Scope: "all"}))
 				began := time.Now()
 				require.Eventually(r.t, func() bool { return time.Since(began) > pause+200*time.Millisecond }, 20*time.Second, 10*time.Millisecond)
 				require.NoError(r.t, r.client.Resume(r.t.Context(), server.ResumeRequest{Scope: "all"}))
-				waiting(r, run)
+				waitWaiting(r, run)
 				_, err := r.api.Send(simulator.Inbound{From: grace, To: "106540352242922", Text: "oui"})
 				require.NoError(r.t, err)
 			}},
@@ -85,7 +86,7 @@ steps:
         set: {soon: true}
     collect: "${vars.?soon.orValue(false)}"
 outputs: {soon: "${steps.all.outputs.items}"}
-`}, inputs: map[string]any{"people": people}, status: "succeeded", during: pausedFor(pause)},
+`}, inputs: map[string]any{"people": people}, status: "succeeded", during: pauseBefore(pause)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

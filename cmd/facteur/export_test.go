@@ -34,7 +34,7 @@ func exported(t *testing.T, e exportCase) (text, notes string) {
 	for _, f := range e.faults {
 		require.NoError(t, api.AddFault(f))
 	}
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	started, err := r.client.Start(t.Context(), "told", server.StartRequest{Inputs: e.inputs}, server.StartOption{})
 	require.NoError(t, err)
 	if e.during != nil {
@@ -59,7 +59,7 @@ type exportCase struct {
 	flows  []string
 	inputs map[string]any
 	faults []simulator.Fault
-	during func(r *running, run string)
+	during func(r *testDaemon, run string)
 	status string
 	args   []string
 }
@@ -88,8 +88,8 @@ inputs: {phone: {type: string, format: e164}, name: {type: string, default: Grac
 steps:
 `
 
-// waiting returns once a run waits for a message.
-func waiting(r *running, run string) {
+// waitWaiting waits until a run waits for a message.
+func waitWaiting(r *testDaemon, run string) {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool {
 		d, err := r.client.Run(r.t.Context(), run, 0)
@@ -97,7 +97,7 @@ func waiting(r *running, run string) {
 	}, 20*time.Second, 5*time.Millisecond)
 }
 
-// Runs of all kinds become tests that come to the same result offline.
+// Runs of all kinds are exported as tests with the same result offline.
 func TestExport(t *testing.T) {
 	phone := map[string]any{"phone": grace}
 	for name, tt := range map[string]struct {
@@ -179,8 +179,8 @@ outputs: {why: "${vars.?why.orValue(\"\")}"}
     wait_for: {event: whatsapp.message, from: "${inputs.phone}", when: 'event.text == "oui"', timeout: 1h}
 ` + sendStep("thank", "${inputs.phone}", "") + `
 outputs: {text: "${steps.reply.outputs.text}", who: "${steps.reply.outputs.profile_name}"}
-`}, inputs: phone, status: "succeeded", during: func(r *running, run string) {
-				waiting(r, run)
+`}, inputs: phone, status: "succeeded", during: func(r *testDaemon, run string) {
+				waitWaiting(r, run)
 				for _, text := range []string{"peut-être", "oui"} {
 					_, err := r.api.Send(simulator.Inbound{From: grace, To: "106540352242922", Name: "Ada Lovelace", Text: text})
 					require.NoError(r.t, err)
@@ -219,8 +219,8 @@ outputs: {all: "${steps.all.outputs.items}"}
   - id: reply
     wait_for: {event: whatsapp.message, from: "${inputs.phone}", timeout: 1h}
 outputs: {right: "${steps.reply.outputs.text == string(vars.code)}"}
-`}, inputs: phone, status: "succeeded", during: func(r *running, run string) {
-				waiting(r, run)
+`}, inputs: phone, status: "succeeded", during: func(r *testDaemon, run string) {
+				waitWaiting(r, run)
 				sent := r.api.Accepted(simulator.Filter{})
 				require.Len(r.t, sent, 1)
 				_, code, _ := strings.Cut(string(sent[0].Body), "Bonjour ")
@@ -264,7 +264,7 @@ outputs: {left: "${steps.stock.outputs.json.left}", at: "${now()}", run: "${run.
 	}
 }
 
-// What is personal may be kept; what is sensitive, and what cannot be a test, may not.
+// Personal data may be kept in an export; sensitive values, and what cannot be tested, may not.
 func TestExportKeeps(t *testing.T) {
 	flow := strings.Replace(toldInputs, "name: {type: string", "name: {sensitive: true, type: string", 1) + sendStep("notify", "${inputs.phone}", "")
 	text, _ := exported(t, exportCase{flows: []string{flow}, inputs: map[string]any{"phone": grace}, status: "succeeded", args: []string{"--keep-personal-data"}})
@@ -286,7 +286,7 @@ func TestExportKeeps(t *testing.T) {
 	assert.NotContains(t, text, "3h")
 
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	require.NoError(t, r.client.Pause(ctx, server.PauseRequest{Scope: "all"}))

@@ -18,8 +18,8 @@ import (
 
 const asksBooks = "flow: books\nsteps:\n  - {id: ask, action: http.request, connection: books, with: {url: /books}}\n"
 
-// A vault file that cannot be read holds calls until it can be; one that has no such
-// connection makes them fail. On the command line nobody waits.
+// A vault file that cannot be read holds calls until it can be; a missing connection makes them
+// fail. Commands that run a flow do not wait.
 func TestDamagedVaultHoldsCalls(t *testing.T) {
 	books := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer books.Close()
@@ -44,7 +44,7 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 			assert.Equal(t, exitSystem, code, stderr)
 			assert.Contains(t, stderr, "damaged")
 
-			r := serving(t, dir, api)
+			r := startTestDaemon(t, dir, api)
 			r.log.Wait(t, "calls over it are held back")
 			started, err := r.client.Start(t.Context(), "books", server.StartRequest{}, server.StartOption{})
 			require.NoError(t, err)
@@ -67,8 +67,8 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 	}
 }
 
-// A number that Meta slowed down is told of: by the log, by holds, and by what waits.
-func TestSlowedNumberIsTold(t *testing.T) {
+// A throttled number is shown in the log, in `holds` and in the runs that wait for it.
+func TestThrottledNumberIsShown(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "many.flow.yaml"), []byte(`
 flow: many
@@ -80,7 +80,7 @@ steps:
       - {action: whatsapp.send_message, connection: shop, with: {recipient: "+3361234${string(1000 + n)}", message_type: text, message: {body: Bonjour}}, allow_failure: true}
 `), 0o600))
 	require.NoError(t, api.AddFault(simulator.Fault{Do: simulator.Error, Code: 130429, Times: 3}))
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	started, err := r.client.Start(t.Context(), "many", server.StartRequest{}, server.StartOption{})
 	require.NoError(t, err)
 	r.log.Wait(t, `calls are slowed down" scope=limit name="number of shop" reason="answers said that the number of shop is too fast: 40 a second now, growing back to 80 a second by `)

@@ -37,9 +37,9 @@ steps:
         with: {method: PUT, url: "${settings.done}"}
 `
 
-// interrupted runs the flow against a server that calls during while it answers the first
-// message. interrupt returns when the command has said what matches.
-func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says string))) (code int, stderr string, asked []string) {
+// runInterrupted runs the flow against a server that calls during while it answers the first
+// message. interrupt returns when the command's output matches says.
+func runInterrupted(t *testing.T, during func(r *http.Request, interrupt func(says string))) (code int, stderr string, asked []string) {
 	t.Helper()
 	var signals chan<- os.Signal
 	ready := make(chan struct{})
@@ -64,7 +64,7 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says 
 		fmt.Fprint(w, `{"messages":[{"id":"wamid.1"}]}`)
 	}))
 	defer server.Close()
-	dir := shop(t, interruptible, server.URL)
+	dir := shopProject(t, interruptible, server.URL)
 	t.Setenv("FACTEUR_SETTINGS_DONE", server.URL+"/done")
 	text, err := os.ReadFile(filepath.Join(dir, project.FileName))
 	require.NoError(t, err)
@@ -74,10 +74,10 @@ func interrupted(t *testing.T, during func(r *http.Request, interrupt func(says 
 	return code, errs.String(), asked
 }
 
-// The first interrupt lets the call that is under way finish, starts no other, and runs
-// what always has to run.
+// The first interrupt lets the call in progress finish, starts no other, and runs the finally
+// steps.
 func TestFirstInterrupt(t *testing.T) {
-	code, stderr, asked := interrupted(t, func(_ *http.Request, interrupt func(string)) { interrupt("interrupted: .*\n") })
+	code, stderr, asked := runInterrupted(t, func(_ *http.Request, interrupt func(string)) { interrupt("interrupted: .*\n") })
 	assert.Equal(t, exitFailed, code, stderr)
 	assert.Contains(t, stderr, "interrupted: what is under way finishes; interrupt again to cut it off\n")
 	assert.Contains(t, stderr, "✓ first  action")
@@ -86,9 +86,9 @@ func TestFirstInterrupt(t *testing.T) {
 	assert.Equal(t, []string{"POST /v23.0/106540352242922/messages", "PUT /done"}, asked)
 }
 
-// The second cuts it off: what became of the message is not known, and people are told.
+// The second interrupt cuts the call off; the outcome is reported as unknown.
 func TestSecondInterrupt(t *testing.T) {
-	code, stderr, _ := interrupted(t, func(r *http.Request, interrupt func(string)) {
+	code, stderr, _ := runInterrupted(t, func(r *http.Request, interrupt func(string)) {
 		interrupt("interrupted: .*\n")
 		interrupt("")
 		<-r.Context().Done()
@@ -97,11 +97,11 @@ func TestSecondInterrupt(t *testing.T) {
 	assert.Contains(t, stderr, "it may have been sent all the same")
 }
 
-// Runs beside each other have journals of their own.
+// Concurrent commands have journals of their own.
 func TestJournalBesideAnother(t *testing.T) {
 	server := httptest.NewServer(&cloudAPI{})
 	defer server.Close()
-	dir := shop(t, sends, server.URL)
+	dir := shopProject(t, sends, server.URL)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
 	other, err := journal.OpenSQLite(filepath.Join(dir, "data", "foreground.db"))
 	require.NoError(t, err)
@@ -115,12 +115,12 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
-// A run whose result nobody reads still ends, and says that it did.
+// A run whose result cannot be written still ends, and the error says how it ended.
 func TestClosedPipe(t *testing.T) {
 	api := &cloudAPI{}
 	server := httptest.NewServer(api)
 	defer server.Close()
-	dir := shop(t, sends, server.URL)
+	dir := shopProject(t, sends, server.URL)
 	t.Chdir(dir)
 	var errs bytes.Buffer
 	for _, args := range [][]string{{"run", "sends.flow.yaml"}, {"run", "sends.flow.yaml", "--json"}} {

@@ -26,9 +26,9 @@ steps:
     with: {recipient: "${inputs.phone}", message_type: text, message: {body: Bonjour}}
 `
 
-// A daemon that is killed again and again while it is given runs over HTTP loses none that
-// it acknowledged, and sends nothing twice, whatever its clients repeat. The counts are
-// the server's own.
+// A daemon that is killed repeatedly while clients start runs over HTTP loses none that it
+// acknowledged, and sends nothing twice although the clients repeat requests. The counts are
+// those of the stand-in for the Cloud API.
 func TestKilledDaemon(t *testing.T) {
 	const lives, starts = 12, 30
 	dir, api := simulated(t, "", sendsAndForgets)

@@ -20,8 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sends is a flow that would send again whatever may be sent again, and that runs what
-// always has to run.
+// sends is a flow that retries whatever may be retried, and that has finally steps.
 const sends = `
 flow: sends
 inputs: {phone: {type: string, format: e164, default: "+33612345678"}}
@@ -40,8 +39,8 @@ outputs: {status_code: "${steps.notify.outputs.status_code}"}
 
 const shopToken = "EAAGm0PX4ZCpsBAtoken"
 
-// shop writes a project whose connection goes to an address.
-func shop(t *testing.T, flow, address string) (dir string) {
+// shopProject writes a project whose connection has that address.
+func shopProject(t *testing.T, flow, address string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", shopToken)
@@ -50,8 +49,8 @@ func shop(t *testing.T, flow, address string) (dir string) {
 	return dir
 }
 
-// ran is what --json prints.
-type ran struct {
+// A runResult is the output of run --json.
+type runResult struct {
 	Status  string
 	Outputs map[string]any
 	Steps   []struct {
@@ -63,7 +62,7 @@ type ran struct {
 	Error map[string]any
 }
 
-func (r ran) step(id string) (status string, attempts int) {
+func (r runResult) step(id string) (status string, attempts int) {
 	for _, s := range r.Steps {
 		if s.ID == id {
 			return s.Status, s.Attempts
@@ -72,7 +71,7 @@ func (r ran) step(id string) (status string, attempts int) {
 	return "", 0
 }
 
-func runJSONOf(t *testing.T, dir string, args ...string) (code int, r ran, stderr string) {
+func runJSONOf(t *testing.T, dir string, args ...string) (code int, r runResult, stderr string) {
 	t.Helper()
 	code, stdout, stderr := facteur(t, dir, "", append([]string{"run", "sends.flow.yaml", "--json"}, args...)...)
 	d := json.NewDecoder(strings.NewReader(stdout))
@@ -83,8 +82,8 @@ func runJSONOf(t *testing.T, dir string, args ...string) (code int, r ran, stder
 	return code, r, stderr
 }
 
-// An answer that does not say whether the message was accepted makes the outcome unknown:
-// it is not sent again, whatever the flow's retry says, and people are told so.
+// An answer that does not say whether the message was accepted makes the outcome unknown: the
+// message is not sent again, whatever the flow's retry says, and the output says so.
 func TestUnknownOutcomes(t *testing.T) {
 	release := make(chan struct{})
 	for _, tt := range []struct {
@@ -127,7 +126,7 @@ func TestUnknownOutcomes(t *testing.T) {
 				tt.answer(w, r)
 			}))
 			defer server.Close()
-			dir := shop(t, sends, server.URL)
+			dir := shopProject(t, sends, server.URL)
 
 			code, r, stderr := runJSONOf(t, dir)
 			assert.Equal(t, exitFailed, code, stderr)
@@ -152,8 +151,8 @@ func TestUnknownOutcomes(t *testing.T) {
 	close(release)
 }
 
-// What keeps a message from being sent at all is the surroundings' fault: exit 3.
-func TestNothingCouldBeSent(t *testing.T) {
+// A message that cannot be sent at all is an error of the environment: exit code 3.
+func TestUnsentMessages(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, gone.Close())
@@ -172,7 +171,7 @@ func TestNothingCouldBeSent(t *testing.T) {
 		{"no TLS", "https://" + plain.Listener.Addr().String(), plain.Listener.Addr().String() + " does not speak TLS there", "http://"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := shop(t, sends, tt.address)
+			dir := shopProject(t, sends, tt.address)
 			code, r, stderr := runJSONOf(t, dir)
 			assert.Equal(t, exitSystem, code, stderr)
 			assert.Equal(t, "network", r.Error["code"])
@@ -189,7 +188,7 @@ func TestNothingCouldBeSent(t *testing.T) {
 	}
 }
 
-// A refusal of the API is told with its class, and with what can be done.
+// An error of the API is reported with its class and a hint.
 func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		code, http, exit int
@@ -213,7 +212,7 @@ func TestRefusals(t *testing.T) {
 				fmt.Fprintf(w, `{"error":{"code":%d,"message":"(#%d) no, not with %s","fbtrace_id":"A1"}}`, tt.code, tt.code, r.Header.Get("Authorization"))
 			}))
 			defer server.Close()
-			dir := shop(t, sends, server.URL)
+			dir := shopProject(t, sends, server.URL)
 			code, r, stderr := runJSONOf(t, dir)
 			assert.Equal(t, tt.exit, code, stderr)
 			assert.EqualValues(t, tt.attempts, asked.Load())
@@ -229,7 +228,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A disk that cannot be written is told before anything is sent.
+// A journal that cannot be written is reported before anything is sent.
 func TestNothingIsSentWithoutAJournal(t *testing.T) {
 	api := &cloudAPI{}
 	server := httptest.NewServer(api)
@@ -247,7 +246,7 @@ func TestNothingIsSentWithoutAJournal(t *testing.T) {
 		{"the key is damaged", func(dir string) error { return writeIn(filepath.Join(dir, "data"), "vault.key", "no key") }, "vault.key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := shop(t, sends, server.URL)
+			dir := shopProject(t, sends, server.URL)
 			require.NoError(t, tt.spoil(dir))
 			code, stdout, stderr := facteur(t, dir, "", "run", "sends.flow.yaml")
 			assert.Equal(t, exitSystem, code, stderr)

@@ -25,8 +25,8 @@ steps:
 outputs: {repeats: "${steps.notify.outputs.?repeats.orValue(\"\")}"}
 `
 
-// What one run has sent, another does not send again: one after another, at the same time,
-// and when nobody knows whether the first one has.
+// With `once`, a message that one run has sent is not sent by another: sequentially,
+// concurrently, and while the outcome of the first is unknown.
 func TestOnceAcrossRuns(t *testing.T) {
 	var requests atomic.Int64
 	var lost atomic.Bool
@@ -39,7 +39,7 @@ func TestOnceAcrossRuns(t *testing.T) {
 		fmt.Fprintf(w, `{"messages":[{"id":"wamid.%d"}]}`, n)
 	}))
 	defer api.Close()
-	dir := shop(t, sendsOnce, api.URL)
+	dir := shopProject(t, sendsOnce, api.URL)
 
 	code, first, stderr := runJSONOf(t, dir, "--input", "key=a")
 	require.Equal(t, 0, code, stderr)

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// processLog names a file that gets what all processes say.
+// processLog names a file that gets the output of all processes.
 const processLog = "FACTEUR_TEST_PROCESS_LOG"
 
 // A process is facteur serve in a process of its own.
@@ -23,7 +23,7 @@ type process struct {
 	log *logtest.Lines
 }
 
-// launch starts facteur serve on a project. Where the test does not end it, its end does.
+// launch starts facteur serve on a project. The end of the test kills it if it still runs.
 func launch(t testing.TB, dir string, args ...string) *process {
 	t.Helper()
 	p := &process{exec.Command("facteur", append([]string{"serve", dir}, args...)...), &logtest.Lines{}}
@@ -39,7 +39,7 @@ func launch(t testing.TB, dir string, args ...string) *process {
 	return p
 }
 
-// spawn starts one on any port, and returns once it is ready.
+// spawn starts a daemon on any port, and waits until it is ready.
 func spawn(t testing.TB, dir string) (*process, *server.Client) {
 	t.Helper()
 	p := launch(t, dir, "--listen", "127.0.0.1:0")

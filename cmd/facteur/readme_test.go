@@ -34,8 +34,8 @@ func readmeBlocks(t *testing.T, language string) []block {
 	return out
 }
 
-// surround gives the names that the README's fragments use.
-const surround = `flow: fragment
+// fragmentInputs declares the names that the README's fragments use.
+const fragmentInputs = `flow: fragment
 inputs:
   phone: {type: string, format: e164}
   name: {type: string}
@@ -47,8 +47,8 @@ inputs:
 steps:
 `
 
-// Every example of the README is true: flows compile, tests pass, projects open, messages
-// are messages of their type.
+// Every example of the README is valid: flows compile, tests pass, projects open, messages
+// match their type.
 func TestReadme(t *testing.T) {
 	whole := regexp.MustCompile(`(?m)^flow: .*`)
 	var flows []string
@@ -74,13 +74,13 @@ func TestReadme(t *testing.T) {
 		case strings.Contains(b.text, "message_type: "):
 			for i, part := range strings.Split(b.text, "\n\n") {
 				if strings.HasPrefix(part, "steps:") || strings.HasPrefix(part, "- id:") {
-					compiles(t, b, surround+indent(strings.TrimPrefix(part, "steps:\n"), ""))
+					compiles(t, b, fragmentInputs+indent(strings.TrimPrefix(part, "steps:\n"), ""))
 					continue
 				}
-				compiles(t, block{b.line + i, part}, surround+"  - id: send\n    action: whatsapp.send_message\n    connection: shop\n    with:\n      recipient: ${inputs.phone}\n"+indent(part, "      "))
+				compiles(t, block{b.line + i, part}, fragmentInputs+"  - id: send\n    action: whatsapp.send_message\n    connection: shop\n    with:\n      recipient: ${inputs.phone}\n"+indent(part, "      "))
 			}
 		case strings.HasPrefix(b.text, "- id: ") || strings.HasPrefix(b.text, "steps:"):
-			compiles(t, b, surround+indent(strings.TrimPrefix(b.text, "steps:\n"), "  "))
+			compiles(t, b, fragmentInputs+indent(strings.TrimPrefix(b.text, "steps:\n"), "  "))
 		case strings.HasPrefix(b.text, "triggers:"):
 			compiles(t, b, "flow: fragment\ninputs: {phone: {type: string, format: e164}, order_id: {type: string}}\n"+b.text+"steps: [{set: {order: \"${inputs.phone + inputs.order_id}\"}}]\n")
 		default: // a few keys out of their place: at least it is YAML as we read it

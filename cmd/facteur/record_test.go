@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Recording sends for real, once; the file then answers in the place of the API, and no
-// secret is in it, in whatever encoding the server gives it back.
+// Recording sends for real, once. The recording then replaces the API, and contains no secret in
+// any encoding that the server echoes.
 func TestRecord(t *testing.T) {
 	const token = "EAAG+/token=0123456789abcdef"
 	sent := 0
@@ -30,7 +30,7 @@ func TestRecord(t *testing.T) {
 		fmt.Fprintf(w, `,"hex":"%x","url":%q,"bearer":%q}`, token, url.QueryEscape(token), r.Header.Get("Authorization"))
 	}))
 	defer server.Close()
-	dir := shop(t, sends, server.URL)
+	dir := shopProject(t, sends, server.URL)
 	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", token)
 	write(t, filepath.Join(dir, "sends.test.yaml"), "flow: sends\ncases:\n  - name: it goes out\n    recording: real.yaml\n    expect: {outputs: {status_code: 200}}\n")
 
@@ -56,8 +56,7 @@ func TestRecord(t *testing.T) {
 	assert.Equal(t, 1, sent)
 }
 
-// What a flow asks for by address goes only where the project allows it, also while it is
-// recorded.
+// While recording, too, http.request reaches only the addresses that the project allows.
 func TestRecordKeepsThePolicy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked") }))
 	defer server.Close()

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pages are runs that are listed one at a time.
-type pages []string
+// pagedRuns are runs listed in pages of one.
+type pagedRuns []string
 
-func (p pages) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
+func (p pagedRuns) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
 	at := 0
 	if q.Cursor != "" {
 		at = int(q.Cursor[0])
@@ -34,10 +34,12 @@ func (p pages) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
 	return list, nil
 }
 
-func (p pages) Run(context.Context, string, time.Duration) (*server.Detail, error) { return nil, nil }
+func (p pagedRuns) Run(context.Context, string, time.Duration) (*server.Detail, error) {
+	return nil, nil
+}
 
 func TestFindRun(t *testing.T) {
-	runs := pages{"0ptrsq2eucaaaaaaaaaaabc123", "0ptrsq2eubbbbbbbbbbbbdef456", "short-id"}
+	runs := pagedRuns{"0ptrsq2eucaaaaaaaaaaabc123", "0ptrsq2eubbbbbbbbbbbbdef456", "short-id"}
 	for _, tt := range []struct{ name, want, err string }{
 		{"last", runs[0], ""},
 		{"0ptrsq2euc", runs[0], ""},
@@ -56,21 +58,21 @@ func TestFindRun(t *testing.T) {
 		}
 		require.NoError(t, err)
 	}
-	_, err := findRun(t.Context(), pages{}, "last")
+	_, err := findRun(t.Context(), pagedRuns{}, "last")
 	assert.ErrorContains(t, err, "there are no runs yet")
 	_, err = findRunToChange(t.Context(), nil, "last")
 	assert.ErrorContains(t, err, `"last" names a run to look at, not one to change`)
 }
 
-// many are runs that are listed by their time, a thousand at a time or, without a cursor, a
-// thousand at all.
-type many struct {
+// manyRuns are runs listed by time, in pages of a thousand; without a cursor only the first
+// page.
+type manyRuns struct {
 	runs     []server.Run // the latest first
 	noCursor bool
 	asked    int
 }
 
-func (m *many) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
+func (m *manyRuns) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
 	m.asked++
 	list := &server.RunList{}
 	at, _ := strconv.Atoi(q.Cursor)
@@ -85,9 +87,9 @@ func (m *many) Runs(_ context.Context, q host.Filter) (*server.RunList, error) {
 	return list, nil
 }
 
-func (*many) Run(context.Context, string, time.Duration) (*server.Detail, error) { return nil, nil }
+func (*manyRuns) Run(context.Context, string, time.Duration) (*server.Detail, error) { return nil, nil }
 
-// The beginning of an id leads to an old run, too; its end does not, and that is said.
+// An old run is found by the beginning of its id, but not by the end, and the error says so.
 func TestFindOldRun(t *testing.T) {
 	latest := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	id := func(n int, at time.Time) string {
@@ -105,16 +107,16 @@ func TestFindOldRun(t *testing.T) {
 	old := runs[11_500].RunID
 	for _, noCursor := range []bool{false, true} {
 		for _, name := range []string{old[:9], old[:12], old[:25]} {
-			got, err := findRun(t.Context(), &many{runs: runs, noCursor: noCursor}, name)
+			got, err := findRun(t.Context(), &manyRuns{runs: runs, noCursor: noCursor}, name)
 			require.NoError(t, err)
 			assert.Equal(t, old, got)
 		}
-		_, err := findRun(t.Context(), &many{runs: runs, noCursor: noCursor}, old[:6])
+		_, err := findRun(t.Context(), &manyRuns{runs: runs, noCursor: noCursor}, old[:6])
 		assert.ErrorContains(t, err, old+" (welcome)")
-		_, err = findRun(t.Context(), &many{runs: runs, noCursor: noCursor}, old[18:])
+		_, err = findRun(t.Context(), &manyRuns{runs: runs, noCursor: noCursor}, old[18:])
 		assert.ErrorContains(t, err, "none of the latest runs has an id that begins or ends with "+old[18:]+", and older ones were not looked at")
 	}
-	got, err := findRun(t.Context(), &many{runs: runs[:900]}, "zzzzzz")
+	got, err := findRun(t.Context(), &manyRuns{runs: runs[:900]}, "zzzzzz")
 	require.NoError(t, err)
 	assert.Equal(t, "zzzzzz", got, "the reader says that there is none")
 }

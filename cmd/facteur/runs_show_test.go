@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// While a send is unknown, who looks at the run sees why, and is not drowned in its inputs.
+// `runs show` of a run with an unknown outcome says why, and abbreviates its inputs.
 func TestRunsShowSaysWhyItIsUnknown(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	inputs := map[string]any{"phone": "+33536490022", "name": strings.Repeat("much ", 100) + "too much"}
 	started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: inputs}, server.StartOption{})
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
 }
 
-// cloudAPI accepts every message, and remembers the bearers that it saw.
+// cloudAPI accepts every message, and records the bearer tokens.
 type cloudAPI struct {
 	mu      sync.Mutex
 	bearers []string
@@ -74,8 +74,8 @@ steps:
 outputs: {first: "${steps.first.outputs.message_id}", second: "${steps.second.outputs.message_id}"}
 `
 
-// A token comes out of HashiCorp Vault, reaches the API, follows a rotation in the
-// middle of a run, and is found nowhere else.
+// A token from HashiCorp Vault reaches the API, is replaced by a rotation during a run, and
+// appears nowhere else.
 func TestTokenGoesNowhereElse(t *testing.T) {
 	const oldToken, newToken = "EAAGold+/token=0123456789abcdef", "EAAGnew+/token=fedcba9876543210"
 	hashicorp := vaulttest.New(t)

@@ -27,12 +27,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The first interrupt lets a call finish; the second cuts it off, and what became of it is
-// then unknown, for the next start to say.
-func TestDaemonIsCutOff(t *testing.T) {
+// The first interrupt lets a call finish; the second cuts it off, and the next start records its
+// outcome as unknown.
+func TestSecondInterruptOfDaemon(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	require.NoError(t, api.AddFault(simulator.Fault{Do: "hang", Times: 1}))
-	r := serving(t, dir, nil)
+	r := startTestDaemon(t, dir, nil)
 	started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return api.Counts().Accepted == 1 }, 10*time.Second, time.Millisecond)
@@ -43,18 +43,18 @@ func TestDaemonIsCutOff(t *testing.T) {
 	assert.Equal(t, 0, <-stopped)
 	assert.Contains(t, r.log.String(), "cutting off what is under way")
 
-	r = serving(t, dir, nil)
+	r = startTestDaemon(t, dir, nil)
 	d, err := r.client.Run(t.Context(), started.RunID, 0)
 	require.NoError(t, err)
 	assert.Equal(t, 1, d.Unknown, "%+v", d.Steps)
 	assert.Equal(t, 1, api.Counts().Accepted, "it is not sent again")
 }
 
-// A vault file that cannot be read shows in readyz, and only for as long as it is so; a
-// connection that is not there is the flow's affair.
+// readyz reports a vault file that cannot be read, for as long as it cannot; a missing connection
+// does not affect readiness.
 func TestReadyWithTheVault(t *testing.T) {
 	dir, api := simulated(t, "", "flow: books\nsteps:\n  - {id: ask, action: http.request, connection: books, with: {url: /books}}\n")
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	becomes := func(want bool, problem string) {
 		t.Helper()
 		require.Eventually(t, func() bool { // what was found stands for a second
@@ -71,11 +71,11 @@ func TestReadyWithTheVault(t *testing.T) {
 	becomes(true, "")
 }
 
-// With --log-format json each line on standard error is JSON, also those that say why the
-// daemon ends.
+// With --log-format json each line on standard error is JSON, including the reason why the daemon
+// exits.
 func TestLogLinesAreJSON(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	refused := func(want string) {
 		t.Helper()
 		code, _, stderr := facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0", "--log-format", "json")
@@ -91,7 +91,7 @@ func TestLogLinesAreJSON(t *testing.T) {
 	refused("phon")
 }
 
-// systemd is told when the daemon is ready, and when it stops.
+// The daemon notifies systemd when it is ready, and when it stops.
 func TestNotify(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n")
 	if len(path) > 100 {
@@ -102,7 +102,7 @@ func TestNotify(t *testing.T) {
 	defer socket.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	heard := func() string {
 		text := make([]byte, 100)
 		n, err := socket.Read(text)
@@ -130,7 +130,7 @@ func TestServeTLS(t *testing.T) {
 	cert, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	write(t, cert, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
-	r := serving(t, dir, nil, "--tls-cert", cert, "--tls-key", keyFile)
+	r := startTestDaemon(t, dir, nil, "--tls-cert", cert, "--tls-key", keyFile)
 	require.Regexp(t, `^https://`, r.url)
 	trusted := x509.NewCertPool()
 	parsed, err := x509.ParseCertificate(der)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Triggers start nothing for what was due, or had come, when a backup was made: it was met
-// before the backup was restored.
+// After a restore triggers start nothing for times and events from before it: they were already
+// handled.
 func TestRestoredTriggers(t *testing.T) {
 	soon := (time.Now().UTC().Minute() + 30) % 60 // not while this runs
 	dir, api := simulated(t, "", fmt.Sprintf(`flow: hourly
@@ -31,7 +31,7 @@ steps: [{set: {done: true}}]
 		if j != nil {
 			require.NoError(t, j.Close())
 		}
-		serving(t, dir, api).stop()
+		startTestDaemon(t, dir, api).stop()
 		var err error
 		j, err = journal.OpenSQLite(filepath.Join(dir, "data", project.JournalName))
 		require.NoError(t, err)
@@ -47,7 +47,7 @@ steps: [{set: {done: true}}]
 	require.NoError(t, err)
 	require.NoError(t, j.Close())
 
-	r := serving(t, dir, api, "--restored")
+	r := startTestDaemon(t, dir, api, "--restored")
 	r.log.Wait(t, `an event starts no flow`)
 	r.log.Wait(t, `a schedule was missed.* times=[12] `)
 	list, err := r.client.Runs(t.Context(), host.Filter{})

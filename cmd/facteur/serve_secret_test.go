@@ -80,7 +80,7 @@ http: {allow_private: true}
 	require.True(t, strings.HasPrefix(key, server.KeyPrefix), keyText)
 
 	everything := map[string]string{}
-	r := serving(t, dir, nil, "--log-format", "text")
+	r := startTestDaemon(t, dir, nil, "--log-format", "text")
 	require.NoError(t, api.Subscribe(t.Context(), simulator.Webhook{URL: r.url + daemon.WebhookPath("shop"), VerifyToken: verify}))
 	_, err = http.Post(r.url+daemon.WebhookPath("shop"), "application/json", strings.NewReader(`{"token":"`+token+`"}`))
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ http: {allow_private: true}
 		}
 	}
 	for where, text := range everything {
-		// The ledger knows people by their numbers; it is not for show.
+		// The ledger's database holds phone numbers; it is not output.
 		if filepath.Base(where) == project.JournalName || where == "log" || where == "/metrics" || strings.HasPrefix(where, "/v1/") {
 			assert.NotContains(t, text, strings.TrimPrefix(grace, "+"), "%s holds a phone number", where)
 		}
@@ -153,9 +153,9 @@ func filesBelow(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// What is sensitive of a run that waits for its turn, or never comes to it, shows no more
-// than that of others; what is not shows as well.
-func TestRunsThatDoNotBeginKeepSecrets(t *testing.T) {
+// Sensitive values of a run that is queued, or rejected, are masked as those of other runs, and
+// only they are.
+func TestSecretsOfQueuedRuns(t *testing.T) {
 	const pin, order = "4929-0071-3318", "order 7 of Ada"
 	flow := func(name, conflict string) string {
 		return fmt.Sprintf(`
@@ -170,7 +170,7 @@ steps:
 `, name, conflict)
 	}
 	dir, api := simulated(t, "", flow("queues", "queue"), flow("rejects", "reject"))
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	inputs := map[string]any{"pin": pin, "order": order}
 	runs := map[string]string{}
 	everything := map[string]string{}

@@ -25,8 +25,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A running daemon is one in this process, over a simulator.
-type running struct {
+// A testDaemon is a daemon in this process, with a simulator.
+type testDaemon struct {
 	t      *testing.T
 	dir    string
 	api    *simulator.Simulator
@@ -43,7 +43,7 @@ const (
 	simulatedVerify = "verify+this/token=please"
 )
 
-// simulated writes a project whose connection goes to a simulator.
+// simulated writes a project whose connection is a simulator's.
 func simulated(t *testing.T, more string, flows ...string) (dir string, api *simulator.Simulator) {
 	t.Helper()
 	api, err := simulator.New(simulator.Options{Seed: 7, Scene: simulator.Scene{Statuses: simulator.Statuses{
@@ -64,10 +64,10 @@ func simulated(t *testing.T, more string, flows ...string) (dir string, api *sim
 	return dir, api
 }
 
-// serving runs the daemon of a project until the test ends.
-func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string) *running {
+// startTestDaemon runs the daemon of a project until the test ends.
+func startTestDaemon(t *testing.T, dir string, api *simulator.Simulator, args ...string) *testDaemon {
 	t.Helper()
-	r := &running{t: t, dir: dir, api: api, log: &logtest.Lines{}}
+	r := &testDaemon{t: t, dir: dir, api: api, log: &logtest.Lines{}}
 	signals, hangups := make(chan chan<- os.Signal, 1), make(chan chan<- os.Signal, 1)
 	a := &app{stdin: strings.NewReader(""), stdout: r.log, stderr: r.log,
 		notifyInterrupts: func(c chan<- os.Signal) func() {
@@ -111,14 +111,14 @@ func serving(t *testing.T, dir string, api *simulator.Simulator, args ...string)
 }
 
 // start starts a run, and waits for its end.
-func (r *running) start(flow string, inputs map[string]any) *server.Started {
+func (r *testDaemon) start(flow string, inputs map[string]any) *server.Started {
 	r.t.Helper()
 	started, err := r.client.Start(r.t.Context(), flow, server.StartRequest{Inputs: inputs}, server.StartOption{Wait: 20 * time.Second})
 	require.NoError(r.t, err)
 	return started
 }
 
-func (r *running) detail(run string) *server.Detail {
+func (r *testDaemon) detail(run string) *server.Detail {
 	r.t.Helper()
 	d, err := r.client.Run(r.t.Context(), run, 20*time.Second)
 	require.NoError(r.t, err)
@@ -138,11 +138,11 @@ steps:
 outputs: {message_id: "${steps.notify.outputs.message_id}"}
 `
 
-// A run that is started over HTTP is carried out, and the commands show it: from the
-// daemon, and from the data folder when it has gone.
+// A run started over HTTP is executed, and the commands show it: from the daemon, and from the
+// data folder when the daemon has stopped.
 func TestServe(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	over := &server.Client{URL: r.url}
 	started, err := over.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": "+33612345678"}}, server.StartOption{Key: "order 7", Wait: 20 * time.Second})
 	require.NoError(t, err)
@@ -190,7 +190,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A daemon starts only where it is safe.
+// A daemon refuses to start where that is not safe.
 func TestServeRefuses(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	refused := func(want string, args ...string) {
@@ -209,7 +209,7 @@ func TestServeRefuses(t *testing.T) {
 	refused("the connection shop has no app_secret", "--listen", "127.0.0.1:0")
 	t.Setenv("FACTEUR_CONNECTION_SHOP_APP_SECRET", secret)
 
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	code, _, stderr := facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
 	assert.Equal(t, exitSystem, code)
 	assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder data already`, stderr)
@@ -221,14 +221,14 @@ func TestServeRefuses(t *testing.T) {
 	assert.Contains(t, stderr, `did you mean "phone"?`)
 }
 
-// Keys close the API, but for those who hold one, and for commands on this machine.
+// Once there are API keys, requests need one, except those of commands on this machine.
 func TestServeWithKeys(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	code, stdout, stderr := facteur(t, dir, "", "keys", "create", "web shop", "--scope", "read")
 	require.Equal(t, 0, code, stderr)
 	key := strings.TrimSpace(stdout)
 	write(t, filepath.Join(dir, "read.key"), stdout)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	assert.NotContains(t, r.log.String(), "there is no API key")
 
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
@@ -255,10 +255,10 @@ func TestServeWithKeys(t *testing.T) {
 	assert.NotContains(t, r.log.String()+stderr, key)
 }
 
-// What is paused is held back visibly, and goes on afterwards.
+// Paused calls are held back visibly, and continue after a resume.
 func TestPauseAndResume(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	code, _, stderr := facteur(t, dir, "", "pause", "connection", "shop", "--reason", "wrong template")
 	require.Equal(t, 0, code, stderr)
 	started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": "+33612345678"}}, server.StartOption{})
@@ -286,10 +286,10 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
-// Flows are swapped when all are valid, and stay as they were otherwise.
+// A reload replaces the flows if all are valid; otherwise it changes nothing.
 func TestReload(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	write(t, filepath.Join(dir, "other.flow.yaml"), strings.Replace(sendsHello, "flow: hello", "flow: other", 1))
 	done, err := r.client.Reload(t.Context())
 	require.NoError(t, err)
@@ -315,25 +315,25 @@ func TestReload(t *testing.T) {
 	assert.EqualValues(t, "succeeded", r.start("hello", map[string]any{"phone": "+33612345678"}).Status)
 }
 
-// A key that is rotated while the daemon runs changes nothing for what is stored: runs are
-// read, found by their recipients and by their idempotency keys. Without the key nothing
-// is, and the daemon says so.
+// Rotating the key while the daemon runs does not affect stored data: runs are readable, and
+// found by recipient and by idempotency key. Without the key they are not, and the daemon says
+// so.
 func TestRotatedKey(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	begin := func(r *running, key string) *server.Started {
+	begin := func(r *testDaemon, key string) *server.Started {
 		started, err := r.client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Key: key, Wait: 20 * time.Second})
 		require.NoError(t, err)
 		require.EqualValues(t, "succeeded", started.Status)
 		return started
 	}
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	before := begin(r, "order 7")
 	code, _, stderr := facteur(t, dir, "", "vault", "rotate-key")
 	require.Equal(t, 0, code, stderr)
 	after := begin(r, "order 8")
 	r.stop()
 
-	r = serving(t, dir, api)
+	r = startTestDaemon(t, dir, api)
 	for key, run := range map[string]string{"order 7": before.RunID, "order 8": after.RunID} {
 		again := begin(r, key)
 		assert.True(t, again.Repeated)

@@ -67,7 +67,7 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 				}
 				beside := runsBeside(b, d, c.runs)
 				b.ResetTimer()
-				took := steadily(b, url+daemon.WebhookPath("shop"), bodies)
+				took := postSteadily(b, url+daemon.WebhookPath("shop"), bodies)
 				b.StopTimer()
 				beside()
 				slices.Sort(took)
@@ -81,8 +81,8 @@ func BenchmarkWebhooksOfADaemon(b *testing.B) {
 	}
 }
 
-// steadily posts webhooks, 500 a second, and tells how long each answer took.
-func steadily(b *testing.B, url string, bodies []string) []time.Duration {
+// postSteadily posts 500 webhooks a second, and returns how long each answer took.
+func postSteadily(b *testing.B, url string, bodies []string) []time.Duration {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1024}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}

@@ -54,8 +54,8 @@ steps:
     with: {recipient: "${inputs.phone}", message_type: text, message: {body: "n° ${inputs.order}"}}
 `
 
-// runsOf waits until there are so many runs of a flow that have ended.
-func (r *running) runsOf(flow string, status machine.Status, n int) []server.Run {
+// waitRuns waits until n runs of a flow have ended.
+func (r *testDaemon) waitRuns(flow string, status machine.Status, n int) []server.Run {
 	r.t.Helper()
 	var found []server.Run
 	require.Eventually(r.t, func() bool {
@@ -68,14 +68,14 @@ func (r *running) runsOf(flow string, status machine.Status, n int) []server.Run
 	return found
 }
 
-// A message starts a flow, whose run gets the next one; a request starts another, once.
-func TestWhatReachesTheDaemon(t *testing.T) {
+// A message starts a run, which receives the next message; a webhook starts another run, once.
+func TestTriggers(t *testing.T) {
 	dir, api := simulated(t, "", answersHello, tellsOrders)
 	t.Setenv("FACTEUR_CONNECTION_ORDERS_SECRET", "secret+of/the=orders")
 	text, err := os.ReadFile(filepath.Join(dir, project.FileName))
 	require.NoError(t, err)
 	write(t, filepath.Join(dir, project.FileName), strings.Replace(string(text), "connections: {", "connections: {orders: {app: WEBHOOK, type: hmac}, ", 1))
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 
 	say := func(text string) {
 		_, err := api.Send(simulator.Inbound{From: grace, To: "106540352242922", Name: "Grace", Text: text})
@@ -84,11 +84,11 @@ func TestWhatReachesTheDaemon(t *testing.T) {
 	}
 	say("hello")
 	say("hi")
-	waitingRun := r.runsOf("answers", "waiting", 1)[0]
+	waitingRun := r.waitRuns("answers", "waiting", 1)[0]
 	assert.Equal(t, "message", waitingRun.By)
 	say("hi") // for the run that waits: it starts no other
 	assert.Equal(t, "hi", r.detail(waitingRun.RunID).Outputs["text"])
-	r.runsOf("answers", "", 1)
+	r.waitRuns("answers", "", 1)
 
 	post := func(path, body, signature string) int {
 		req, err := http.NewRequest(http.MethodPost, r.url+path, strings.NewReader(body))
@@ -110,7 +110,7 @@ func TestWhatReachesTheDaemon(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, post("/hooks/nothing", body, signature))
 	assert.Equal(t, http.StatusAccepted, post("/hooks/orders", body, signature))
 	assert.Equal(t, http.StatusAccepted, post("/hooks/orders", body, signature))
-	assert.Equal(t, "webhook /orders", r.runsOf("orders", "succeeded", 1)[0].By)
+	assert.Equal(t, "webhook /orders", r.waitRuns("orders", "succeeded", 1)[0].By)
 	assert.Equal(t, 2, api.Counts().Accepted)
 
 	code, stdout, stderr := facteur(t, dir, "", "webhook", "check", "shop", "--public-url", r.url)
@@ -129,7 +129,7 @@ func TestWhatReachesTheDaemon(t *testing.T) {
 // A self-test at the public URL is logged, good or bad.
 func TestSelfTest(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
-	r := serving(t, dir, api, "--public-url", "http://127.0.0.1:9")
+	r := startTestDaemon(t, dir, api, "--public-url", "http://127.0.0.1:9")
 	r.log.Wait(t, `(?s)self-test: Meta's webhooks do not get through.*connection=shop check=handshake`)
 	assert.Contains(t, r.log.String(), "callback=http://127.0.0.1:9/webhooks/whatsapp/shop")
 	assert.Contains(t, r.log.String(), "nobody may ask the API over HTTP")
@@ -138,8 +138,8 @@ func TestSelfTest(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// What the self-test sends to be refused can be told from what strangers send.
-func TestSelfTestIsKnown(t *testing.T) {
+// The log distinguishes the self-test's invalid request from those of others.
+func TestSelfTestIsRecognised(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	started := make(chan *url.URL, 1)
 	there := sync.OnceValue(func() *url.URL { return <-started })
@@ -147,7 +147,7 @@ func TestSelfTestIsKnown(t *testing.T) {
 		httputil.NewSingleHostReverseProxy(there()).ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
-	r := serving(t, dir, api, "--public-url", front.URL)
+	r := startTestDaemon(t, dir, api, "--public-url", front.URL)
 	u, err := url.Parse(r.url)
 	require.NoError(t, err)
 	started <- u
@@ -155,12 +155,12 @@ func TestSelfTestIsKnown(t *testing.T) {
 	assert.Regexp(t, `a WhatsApp webhook was refused.*status=401.*agent="facteur webhook check"`, r.log.String())
 }
 
-// A daemon that listens on all addresses says where this machine reaches it.
-func TestServeEverywhere(t *testing.T) {
+// A daemon that listens on all addresses prints one by which this machine can reach it.
+func TestServeOnAllAddresses(t *testing.T) {
 	dir, _ := simulated(t, "", sendsHello)
 	code, _, stderr := facteur(t, dir, "", "keys", "create", "tester", "--scope", "admin")
 	require.Zero(t, code, stderr)
-	r := serving(t, dir, nil, "--listen", "0.0.0.0:0")
+	r := startTestDaemon(t, dir, nil, "--listen", "0.0.0.0:0")
 	assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, r.url)
 	resp, err := http.Get(r.url + "/healthz")
 	require.NoError(t, err)
@@ -168,29 +168,29 @@ func TestServeEverywhere(t *testing.T) {
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-// What is about other numbers of the account is left out.
-func TestNumbersOfOthers(t *testing.T) {
+// Webhooks about other numbers of the account are ignored.
+func TestOtherNumbers(t *testing.T) {
 	dir, api := simulated(t, "", answersHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	_, err := api.Send(simulator.Inbound{From: grace, To: "999999999999999", Text: "hi"})
 	require.NoError(t, err)
 	require.NoError(t, api.Idle(t.Context()))
 	r.log.Wait(t, "999999999999999")
 	_, err = api.Send(simulator.Inbound{From: grace, To: "106540352242922", Text: "hi"})
 	require.NoError(t, err)
-	r.runsOf("answers", "", 1)
+	r.waitRuns("answers", "", 1)
 }
 
 // postAs posts a webhook as Meta signs it.
-func (r *running) postAs(secret, body string) int {
+func (r *testDaemon) postAs(secret, body string) int {
 	r.t.Helper()
 	code, err := r.tryAs(secret, body)
 	require.NoError(r.t, err)
 	return code
 }
 
-// tryAs is postAs to a daemon that may not be there.
-func (r *running) tryAs(secret, body string) (int, error) {
+// tryAs is postAs to a daemon that may be down.
+func (r *testDaemon) tryAs(secret, body string) (int, error) {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	req, err := http.NewRequest(http.MethodPost, r.url+daemon.WebhookPath("shop"), strings.NewReader(body))
@@ -205,11 +205,11 @@ func (r *running) tryAs(secret, body string) (int, error) {
 	return resp.StatusCode, resp.Body.Close()
 }
 
-// What Meta tells about the account, and nobody waits for, stands in the log, once. Every
-// shape of webhook is taken, and what the daemon logs shows nobody's number.
-func TestWhatMetaTellsOfTheAccount(t *testing.T) {
+// Account webhooks that no run waits for are logged once. Webhooks of every shape are accepted,
+// and the log shows no phone numbers.
+func TestAccountWebhooks(t *testing.T) {
 	dir, _ := simulated(t, "", sendsHello)
-	r := serving(t, dir, nil)
+	r := startTestDaemon(t, dir, nil)
 	files, err := filepath.Glob("../../testdata/webhooks/*.json")
 	require.NoError(t, err)
 	require.Greater(t, len(files), 100)

@@ -25,16 +25,16 @@ const asksAShop = toldInputs + `
 outputs: {shop: "${settings.shop}"}
 `
 
-// A run goes on with the settings that it began with, whatever the project says when it
-// goes on.
+// A run keeps the settings with which it started, also if the project's change before it is
+// resumed.
 func TestSettingsOfARun(t *testing.T) {
 	const before, after = "settings: {shop: Chez Nous, rates: [3.0], hours: 9}\n", "settings: {shop: Chez Vous, rates: [5.0], hours: 10}\n"
 	dir, api := simulated(t, before, asksAShop, sendsHello)
-	r := serving(t, dir, api)
+	r := startTestDaemon(t, dir, api)
 	begin := func() string {
 		started, err := r.client.Start(t.Context(), "told", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{})
 		require.NoError(t, err)
-		waiting(r, started.RunID)
+		waitWaiting(r, started.RunID)
 		return started.RunID
 	}
 	first, second := begin(), begin()
@@ -51,9 +51,9 @@ func TestSettingsOfARun(t *testing.T) {
 	third := begin()
 	require.Equal(t, 0, r.stop())
 
-	r = serving(t, dir, api)
+	r = startTestDaemon(t, dir, api)
 	for _, run := range []string{first, second, third} {
-		waiting(r, run)
+		waitWaiting(r, run)
 	}
 	_, err = r.api.Send(simulator.Inbound{From: grace, To: "106540352242922", Text: "oui"})
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestSettingsOfARun(t *testing.T) {
 	latest, err := r.client.Rerun(t.Context(), first, server.RerunRequest{Latest: true}, server.StartOption{})
 	require.NoError(t, err)
 	for run, shop := range map[string]string{again.RunID: "Chez Nous", latest.RunID: "Chez Vous"} {
-		waiting(r, run)
+		waitWaiting(r, run)
 		require.NoError(t, r.client.Cancel(t.Context(), run, server.CancelRequest{}))
 		code, stdout, stderr := facteur(t, dir, "", "runs", "show", run, "--server", r.url)
 		require.Equal(t, 0, code, stderr)

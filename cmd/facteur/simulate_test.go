@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A flow that runs for real finds the simulator by its connection's address; the webhook
-// is told; a fault of the file comes true; the interrupt ends it.
+// A flow sends to the simulator through its connection's address, webhooks are posted, the faults
+// of the file occur, and an interrupt ends the simulator.
 func TestSimulate(t *testing.T) {
 	told := make(chan string, 16)
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

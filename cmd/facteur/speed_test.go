@@ -77,7 +77,7 @@ func BenchmarkDaemon(b *testing.B) {
 			defer daemon.Tune(b.Context())()
 			d, _ := benchDaemon(b, graph.URL)
 			if beside == 1 {
-				tellSynchronous(b)
+				logSynchronous(b)
 			}
 			p := d.Flows().Plan("note")
 			runs := benchtest.Workload{Do: func(n int) error {
@@ -112,7 +112,7 @@ func BenchmarkDaemon(b *testing.B) {
 		})
 	}
 	b.Run("killed", func(b *testing.B) {
-		acknowledged, lost := killed(b, client, graph.URL) // once, however often it is asked for
+		acknowledged, lost := killUnderLoad(b, client, graph.URL) // once, however often it is asked for
 		b.ReportMetric(float64(acknowledged), "acknowledged")
 		b.ReportMetric(float64(lost), "lost")
 		b.ReportMetric(0, "ns/op")
@@ -120,8 +120,8 @@ func BenchmarkDaemon(b *testing.B) {
 	require.Zero(b, api.Counts().Repeated, "no message is sent twice")
 }
 
-// tellSynchronous logs how durable a journal is, as a daemon opens it.
-func tellSynchronous(b *testing.B) {
+// logSynchronous logs the synchronous setting of a journal as a daemon opens it.
+func logSynchronous(b *testing.B) {
 	j, err := journal.OpenSQLite(filepath.Join(b.TempDir(), project.JournalName))
 	require.NoError(b, err)
 	defer j.Close()
@@ -130,9 +130,9 @@ func tellSynchronous(b *testing.B) {
 	b.Logf("PRAGMA synchronous = %d (2 is FULL)", synced)
 }
 
-// killed kills a daemon while 64 clients start runs, and looks in its journal for those that
-// it acknowledged.
-func killed(b *testing.B, client *http.Client, graph string) (acknowledged, lost int) {
+// killUnderLoad kills a daemon while 64 clients start runs, and looks in its journal for those
+// that it acknowledged.
+func killUnderLoad(b *testing.B, client *http.Client, graph string) (acknowledged, lost int) {
 	dir := benchProject(b, graph)
 	child, _ := spawn(b, dir)
 	plate, _ := daemon.Find(filepath.Join(dir, "data"))

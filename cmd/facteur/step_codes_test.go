@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every code that an error of a step or a run is given is one that "facteur explain" knows.
+// Every code of a step's or a run's error is known to "facteur explain".
 func TestCodesOfErrorsAreExplained(t *testing.T) {
 	found := 0
 	look := func(path string) {
@@ -70,7 +70,7 @@ func TestEveryCodeHasAText(t *testing.T) {
 	}
 }
 
-// Every rule of http.request is one, too.
+// So is every rule of http.request.
 func TestRulesOfRequestsAreExplained(t *testing.T) {
 	for _, file := range []string{"check.go", "secret.go"} {
 		source, err := os.ReadFile(filepath.Join("../../actions/httpcall", file))

@@ -12,16 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// check lets all come to rest, and counts.
-func (s *storm) check() {
+// check waits until all runs have ended, and compares them with what the API accepted.
+func (s *stormTest) check() {
 	t := s.t
 	s.api.ClearFaults()
-	s.hooks.withheld.Store(false)
+	s.webhooks.withheld.Store(false)
 	final := map[string]bool{"succeeded": true, "failed": true, "cancelled": true, "rejected": true}
 	var runs []server.Run
 	for deadline := time.Now().Add(time.Minute); ; {
 		time.Sleep(300 * time.Millisecond)
-		// A token that was refused holds calls back until somebody says that it is good.
+		// A refused token holds calls back until the connection is resumed.
 		_ = s.client.Resume(context.Background(), server.ResumeRequest{Scope: "connection", Name: "shop"})
 		_ = s.api.Idle(context.Background())
 		runs = s.list()
@@ -31,14 +31,14 @@ func (s *storm) check() {
 				open++
 			}
 		}
-		if open == 0 && s.hooks.waiting.Load() == 0 {
+		if open == 0 && s.webhooks.waiting.Load() == 0 {
 			time.Sleep(2500 * time.Millisecond) // statuses that come late
-			if s.hooks.waiting.Load() == 0 {
+			if s.webhooks.waiting.Load() == 0 {
 				break
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("%d runs did not end, %d webhooks wait", open, s.hooks.waiting.Load())
+			t.Errorf("%d runs did not end, %d webhooks wait", open, s.webhooks.waiting.Load())
 			for _, r := range runs {
 				if !final[string(r.Status)] {
 					d, _ := s.client.Run(context.Background(), r.RunID, 0)
@@ -52,7 +52,7 @@ func (s *storm) check() {
 	known := map[string]bool{}
 	c := s.counts
 	accepted := s.api.Keys("f1.")
-	told := map[string]bool{} // keys of which statuses were told
+	told := map[string]bool{} // keys for which the API sent a status
 	for _, m := range s.api.Messages(simulator.Filter{Limit: 1 << 30}) {
 		key, _, _ := strings.Cut(m.Key, "|")
 		if m.State == "sent" || m.State == "delivered" || m.State == "read" {
@@ -63,7 +63,7 @@ func (s *storm) check() {
 	for _, r := range runs {
 		known[r.RunID] = true
 		var d *server.Detail
-		require.NoError(t, s.insist(func(ctx context.Context) (err error) { d, err = s.client.Run(ctx, r.RunID, 0); return err }))
+		require.NoError(t, s.retry(func(ctx context.Context) (err error) { d, err = s.client.Run(ctx, r.RunID, 0); return err }))
 		s.checkRun(d, accepted, told, used)
 	}
 	for key, n := range accepted {
@@ -76,20 +76,20 @@ func (s *storm) check() {
 			t.Errorf("the key %s was accepted, and no journal knows of it", key)
 		}
 	}
-	for key, run := range s.acked {
+	for key, run := range s.started {
 		if !known[run] {
 			c["lost"]++
 			t.Errorf("the run %s of %s was acknowledged, and is not there", run, key)
 		}
 	}
-	t.Logf("acknowledged: %d, runs: %d, accepted: %d, by key: %d, lost: %d, duplicated: %d, webhooks: %d, %v", len(s.acked), len(runs), s.api.Counts().Accepted, len(accepted), c["lost"], c["duplicated"], s.hooks.told.Load(), c)
+	t.Logf("acknowledged: %d, runs: %d, accepted: %d, by key: %d, lost: %d, duplicated: %d, webhooks: %d, %v", len(s.started), len(runs), s.api.Counts().Accepted, len(accepted), c["lost"], c["duplicated"], s.webhooks.delivered.Load(), c)
 }
 
-func (s *storm) list() (runs []server.Run) {
+func (s *stormTest) list() (runs []server.Run) {
 	q := host.Filter{Limit: 1000}
 	for {
 		var page *server.RunList
-		require.NoError(s.t, s.insist(func(ctx context.Context) (err error) { page, err = s.client.Runs(ctx, q); return err }))
+		require.NoError(s.t, s.retry(func(ctx context.Context) (err error) { page, err = s.client.Runs(ctx, q); return err }))
 		runs = append(runs, page.Runs...)
 		if page.Next == "" {
 			return runs
@@ -98,8 +98,8 @@ func (s *storm) list() (runs []server.Run) {
 	}
 }
 
-// checkRun compares what the journal of a run says with what the API accepted.
-func (s *storm) checkRun(d *server.Detail, accepted map[string]int, told, used map[string]bool) {
+// checkRun compares the journal of a run with what the API accepted.
+func (s *stormTest) checkRun(d *server.Detail, accepted map[string]int, told, used map[string]bool) {
 	t, c := s.t, s.counts
 	bySteps := map[string]int{}
 	unknown := map[string]bool{}
@@ -153,7 +153,7 @@ func (s *storm) checkRun(d *server.Detail, accepted map[string]int, told, used m
 			}
 		case status == "unknown":
 			c["unknown_outcomes"]++
-			if accepted[one.Key] > 0 && state == "" && told[one.Key] && !s.wild[d.RunID] {
+			if accepted[one.Key] > 0 && state == "" && told[one.Key] && !s.resent[d.RunID] {
 				c["unheard"]++
 				flaw("%s is unknown, though webhooks told of it", one.Key)
 			}
@@ -173,14 +173,14 @@ func (s *storm) checkRun(d *server.Detail, accepted map[string]int, told, used m
 		if n < 2 {
 			continue
 		}
-		if d.Flow == "storm_resend" || s.wild[d.RunID] {
+		if d.Flow == "storm_resend" || s.resent[d.RunID] {
 			c["resent"]++
 			continue
 		}
 		c["duplicated"]++
 		flaw("the step %s was sent %d times", step, n)
 	}
-	s.checkObeyed(d, flaw)
+	s.checkOperations(d, flaw)
 	if faulty {
 		for _, e := range d.Journal {
 			t.Logf("%s  %s %s %s", d.RunID, e.At.Format(time.StampMicro), e.Kind, e.Data)

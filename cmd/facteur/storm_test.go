@@ -29,8 +29,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stormFor sets how long TestStorm kills daemons, e.g. 5m.
-const stormFor = "FACTEUR_TEST_STORM"
+// stormEnv sets how long TestStorm kills daemons, e.g. 5m.
+const stormEnv = "FACTEUR_TEST_STORM"
 
 // The flows of the storm. Numbers are an input, so that limits do not slow it down.
 const (
@@ -68,47 +68,48 @@ func stormFlows() map[string]string {
 	return flows
 }
 
-// A storm is a daemon that dies again and again, and the world around it.
-type storm struct {
-	t      *testing.T
-	dir    string
-	api    *simulator.Simulator
-	url    string
-	client *server.Client
-	hooks  *hookPost
-	over   chan struct{}
+// A stormTest is a daemon that is killed repeatedly, its simulator, and the requests that
+// customers and operators made.
+type stormTest struct {
+	t        *testing.T
+	dir      string
+	api      *simulator.Simulator
+	url      string
+	client   *server.Client
+	webhooks *webhookProxy
+	done     chan struct{}
 
-	pausing sync.Mutex
-	still   []stillness
+	pauseMu sync.Mutex
+	pauses  []pauseWindow
 
-	mu       sync.Mutex
-	acked    map[string]string // run ids by key
-	wild     map[string]bool   // runs that somebody asked to resend
-	demanded []demand
-	order    []string
-	counts   map[string]int
-	daemon   *process
+	mu         sync.Mutex
+	started    map[string]string // run ids by key
+	resent     map[string]bool   // runs that somebody asked to resend
+	operations []operation
+	runs       []string
+	counts     map[string]int
+	daemon     *process
 }
 
-func (s *storm) count(what string) {
+func (s *stormTest) count(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts[what]++
 }
 
-// hookPost stands between the simulator and the daemon: it repeats, withholds and
-// reorders webhooks, and tries again until each was answered with 200, as Meta does.
-type hookPost struct {
-	to       string
-	withheld atomic.Bool
-	waiting  atomic.Int64
-	told     atomic.Int64
-	over     chan struct{}
+// webhookProxy forwards webhooks from the simulator to the daemon. It duplicates, withholds and
+// reorders them, and retries until each is answered with 200, as Meta does.
+type webhookProxy struct {
+	target    string
+	withheld  atomic.Bool
+	waiting   atomic.Int64
+	delivered atomic.Int64
+	done      chan struct{}
 }
 
-func (p *hookPost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *webhookProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
-		resp, err := http.Get(p.to + r.URL.RequestURI())
+		resp, err := http.Get(p.target + r.URL.RequestURI())
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -129,15 +130,15 @@ func (p *hookPost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			pause = time.Duration(rand.IntN(400)) * time.Millisecond
 		}
 		p.waiting.Add(1)
-		go p.carry(r.URL.RequestURI(), r.Header.Clone(), body, pause)
+		go p.deliver(r.URL.RequestURI(), r.Header.Clone(), body, pause)
 	}
 }
 
-func (p *hookPost) carry(path string, header http.Header, body []byte, pause time.Duration) {
+func (p *webhookProxy) deliver(path string, header http.Header, body []byte, pause time.Duration) {
 	defer p.waiting.Add(-1)
 	for {
 		select {
-		case <-p.over:
+		case <-p.done:
 			return
 		case <-time.After(pause):
 		}
@@ -145,7 +146,7 @@ func (p *hookPost) carry(path string, header http.Header, body []byte, pause tim
 		if p.withheld.Load() {
 			continue
 		}
-		req, _ := http.NewRequest(http.MethodPost, p.to+path, bytes.NewReader(body))
+		req, _ := http.NewRequest(http.MethodPost, p.target+path, bytes.NewReader(body))
 		req.Header = header
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -154,32 +155,32 @@ func (p *hookPost) carry(path string, header http.Header, body []byte, pause tim
 		_, _ = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {
-			p.told.Add(1)
+			p.delivered.Add(1)
 			return
 		}
 	}
 }
 
-// launch starts a daemon at the address that the world knows.
-func (s *storm) launch(args ...string) *process {
+// launch starts a daemon at the address that the clients use.
+func (s *stormTest) launch(args ...string) *process {
 	s.t.Helper()
 	return launch(s.t, s.dir, append([]string{"--listen", strings.TrimPrefix(s.url, "http://"), "--show-phone-numbers"}, args...)...)
 }
 
-// open starts the daemon and returns once it is ready.
-func (s *storm) open(args ...string) {
+// startDaemon starts the daemon and waits until it is ready.
+func (s *stormTest) startDaemon(args ...string) {
 	s.t.Helper()
 	s.daemon = s.launch(args...)
 	s.daemon.log.Wait(s.t, `msg=ready`)
 }
 
-func (s *storm) kill(sig os.Signal) {
+func (s *stormTest) kill(sig os.Signal) {
 	_ = s.daemon.Process.Signal(sig)
 	_ = s.daemon.Wait()
 }
 
-// insist makes a request until the daemon answers it.
-func (s *storm) insist(do func(ctx context.Context) error) error {
+// retry repeats a request until the daemon answers it.
+func (s *stormTest) retry(do func(ctx context.Context) error) error {
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		err := do(ctx)
@@ -192,12 +193,12 @@ func (s *storm) insist(do func(ctx context.Context) error) error {
 	}
 }
 
-// customer starts runs until the storm is over.
-func (s *storm) customer(n int, flows []string) {
+// customer starts random runs until the storm is over.
+func (s *stormTest) customer(n int, flows []string) {
 	random := rand.New(rand.NewPCG(uint64(n), 7))
 	for i := 0; ; i++ {
 		select {
-		case <-s.over:
+		case <-s.done:
 			return
 		default:
 		}
@@ -211,7 +212,7 @@ func (s *storm) customer(n int, flows []string) {
 			phone = phone[:len(phone)-1]
 		}
 		if flow == "storm_once" {
-			order, phone = fmt.Sprintf("once%d", i/3), fmt.Sprintf("+33699%06d", i/3) // all customers share it
+			order, phone = fmt.Sprintf("once%d", i/3), fmt.Sprintf("+33699%06d", i/3) // shared by all customers
 		}
 		key := fmt.Sprintf("%s %d %d", flow, n, i)
 		in := map[string]any{"phone": phone, "sender": fmt.Sprintf("1065403522429%02d", random.IntN(40)+10), "order": order}
@@ -219,9 +220,9 @@ func (s *storm) customer(n int, flows []string) {
 		if random.IntN(3) == 0 {
 			o.Wait = 100 * time.Millisecond
 		}
-		for range 1 + random.IntN(8)/7 { // some say it twice
+		for range 1 + random.IntN(8)/7 { // some requests are repeated
 			var began *server.Started
-			err := s.insist(func(ctx context.Context) (err error) {
+			err := s.retry(func(ctx context.Context) (err error) {
 				began, err = s.client.Start(ctx, flow, server.StartRequest{Inputs: in}, o)
 				return err
 			})
@@ -229,12 +230,12 @@ func (s *storm) customer(n int, flows []string) {
 				return
 			}
 			s.mu.Lock()
-			if before, ok := s.acked[key]; ok && before != began.RunID {
+			if before, ok := s.started[key]; ok && before != began.RunID {
 				s.t.Errorf("the key %s began %s and %s", key, before, began.RunID)
 			} else if !ok {
-				s.order = append(s.order, began.RunID)
+				s.runs = append(s.runs, began.RunID)
 			}
-			s.acked[key] = began.RunID
+			s.started[key] = began.RunID
 			s.mu.Unlock()
 		}
 		if flow == "storm_reply" && random.IntN(2) == 0 {
@@ -246,18 +247,18 @@ func (s *storm) customer(n int, flows []string) {
 	}
 }
 
-// operator does to runs what people do, until the storm is over.
-func (s *storm) operator() {
+// operator cancels, retries, settles and pauses random runs until the storm is over.
+func (s *stormTest) operator() {
 	for {
 		select {
-		case <-s.over:
+		case <-s.done:
 			return
 		case <-time.After(time.Duration(rand.IntN(40)) * time.Millisecond):
 		}
 		s.mu.Lock()
 		run := ""
-		if n := len(s.order); n > 0 {
-			run = s.order[n-1-rand.IntN(min(n, 300))]
+		if n := len(s.runs); n > 0 {
+			run = s.runs[n-1-rand.IntN(min(n, 300))]
 		}
 		s.mu.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -265,15 +266,15 @@ func (s *storm) operator() {
 		what := ""
 		switch rand.IntN(14) {
 		case 0, 1:
-			what, err = "cancel", s.demands("cancel", run, func() error { return s.client.Cancel(ctx, run, server.CancelRequest{Reason: "storm"}) })
+			what, err = "cancel", s.operate("cancel", run, func() error { return s.client.Cancel(ctx, run, server.CancelRequest{Reason: "storm"}) })
 		case 2, 3, 4:
-			what, err = "retry", s.demands("retry", run, func() error { return s.client.Retry(ctx, run, server.RetryRequest{}) })
+			what, err = "retry", s.operate("retry", run, func() error { return s.client.Retry(ctx, run, server.RetryRequest{}) })
 		case 5:
 			if rand.IntN(6) == 0 {
 				s.mu.Lock()
-				s.wild[run] = true
+				s.resent[run] = true
 				s.mu.Unlock()
-				what, err = "resend", s.demands("retry", run, func() error { return s.client.Retry(ctx, run, server.RetryRequest{Resend: true}) })
+				what, err = "resend", s.operate("retry", run, func() error { return s.client.Retry(ctx, run, server.RetryRequest{Resend: true}) })
 			}
 		case 6, 7:
 			what, err = s.settle(ctx)
@@ -281,7 +282,7 @@ func (s *storm) operator() {
 			if what, err = "pause", s.client.Pause(ctx, server.PauseRequest{Scope: "connection", Name: "shop", Reason: "storm"}); err == nil {
 				time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 			}
-			_ = s.insist(func(ctx context.Context) error {
+			_ = s.retry(func(ctx context.Context) error {
 				return s.client.Resume(ctx, server.ResumeRequest{Scope: "connection", Name: "shop"})
 			})
 		case 9:
@@ -292,9 +293,9 @@ func (s *storm) operator() {
 			_, err = s.client.Reload(ctx)
 			what = "reload"
 		case 10:
-			s.hooks.withheld.Store(true)
+			s.webhooks.withheld.Store(true)
 			time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
-			s.hooks.withheld.Store(false)
+			s.webhooks.withheld.Store(false)
 			what = "withheld"
 		case 12:
 			what = "token refused"
@@ -302,7 +303,7 @@ func (s *storm) operator() {
 			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
 			_ = s.api.PutToken(simulator.Token{Value: simulatedToken})
 			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
-			_ = s.insist(func(ctx context.Context) error {
+			_ = s.retry(func(ctx context.Context) error {
 				return s.client.Resume(ctx, server.ResumeRequest{Scope: "connection", Name: "shop"})
 			})
 		case 11:
@@ -318,8 +319,8 @@ func (s *storm) operator() {
 	}
 }
 
-// settle says the truth of a run that ended with unknown outcomes.
-func (s *storm) settle(ctx context.Context) (string, error) {
+// settle settles a run that ended with unknown outcomes by what the API accepted.
+func (s *stormTest) settle(ctx context.Context) (string, error) {
 	list, err := s.client.Runs(ctx, host.Filter{Unknown: true, Limit: 50})
 	if err != nil || len(list.Runs) == 0 {
 		return "", err
@@ -357,19 +358,19 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A daemon that is killed at any moment loses no run that it accepted, and sends nothing
-// twice; what it does not know, it says.
+// A daemon that is killed at random loses no run that it acknowledged and sends nothing twice;
+// outcomes that it cannot know are listed as unknown.
 func TestStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes its time")
 	}
 	length := 8 * time.Second
-	if text := os.Getenv(stormFor); text != "" {
+	if text := os.Getenv(stormEnv); text != "" {
 		var err error
 		length, err = time.ParseDuration(text)
 		require.NoError(t, err)
 	}
-	s := newStorm(t)
+	s := newStormTest(t)
 	flows := stormFlows()
 	names := make([]string, 0, len(flows))
 	for name, text := range flows {
@@ -377,8 +378,8 @@ func TestStorm(t *testing.T) {
 		write(t, filepath.Join(s.dir, name+".flow.yaml"), text)
 	}
 	slices.Sort(names)
-	s.open()
-	require.NoError(t, s.api.Subscribe(t.Context(), simulator.Webhook{URL: s.hooksURL() + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
+	s.startDaemon()
+	require.NoError(t, s.api.Subscribe(t.Context(), simulator.Webhook{URL: s.webhooksURL() + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
 	for _, f := range []simulator.Fault{
 		{Do: simulator.Drop, Odds: 0.05}, {Do: simulator.Status, Odds: 0.02}, {Do: simulator.Status, Odds: 0.02, Accepted: true},
 		{Do: simulator.Reset, Odds: 0.02}, {Do: simulator.Reset, Odds: 0.02, Accepted: true}, {Do: simulator.Truncate, Odds: 0.02},
@@ -413,21 +414,21 @@ func TestStorm(t *testing.T) {
 			s.kill(os.Kill)
 			kills++
 		}
-		s.open()
+		s.startDaemon()
 	}
-	close(s.over)
+	close(s.done)
 	all.Wait()
 	s.counts["killed"] = kills
 	s.check()
 }
 
-func newStorm(t *testing.T) *storm {
+func newStormTest(t *testing.T) *stormTest {
 	dir, api := simulated(t, "")
-	s := &storm{t: t, dir: dir, api: api, url: "http://" + freePort(t), over: make(chan struct{}), acked: map[string]string{}, wild: map[string]bool{}, counts: map[string]int{}}
+	s := &stormTest{t: t, dir: dir, api: api, url: "http://" + freePort(t), done: make(chan struct{}), started: map[string]string{}, resent: map[string]bool{}, counts: map[string]int{}}
 	s.client = &server.Client{URL: s.url, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
-	s.hooks = &hookPost{to: s.url, over: make(chan struct{})}
+	s.webhooks = &webhookProxy{target: s.url, done: make(chan struct{})}
 	t.Cleanup(func() {
-		close(s.hooks.over)
+		close(s.webhooks.done)
 		if s.daemon != nil {
 			s.kill(os.Kill)
 		}
@@ -435,8 +436,8 @@ func newStorm(t *testing.T) *storm {
 	return s
 }
 
-func (s *storm) hooksURL() string {
-	post := httptest.NewServer(s.hooks)
+func (s *stormTest) webhooksURL() string {
+	post := httptest.NewServer(s.webhooks)
 	s.t.Cleanup(post.Close)
 	return post.URL
 }

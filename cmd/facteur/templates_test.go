@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// accountPage is the answer of an account with the templates.
+// accountPage returns the API's answer for an account with the templates.
 func accountPage(templates ...string) string {
 	return `{"data":[` + strings.Join(templates, ",") + `],"paging":{"cursors":{"before":"b","after":"a"}}}`
 }
@@ -23,15 +23,15 @@ const (
 	codeTemplate  = `{"id":"2","name":"code","language":"en_US","status":"APPROVED","category":"AUTHENTICATION","components":[{"type":"BODY","text":"*{{1}}* is your code."},{"type":"BUTTONS","buttons":[{"type":"URL","text":"Copy","url":"https://www.whatsapp.com/otp/code/?code=otp{{1}}"}]}]}`
 )
 
-// A boutique is a project whose account has templates.
-type boutique struct {
+// A templateProject is a project whose account has templates.
+type templateProject struct {
 	dir    string
 	answer string
 	status int
 }
 
-func newBoutique(t *testing.T) *boutique {
-	s := &boutique{dir: t.TempDir(), status: 200}
+func newTemplateProject(t *testing.T) *templateProject {
+	s := &templateProject{dir: t.TempDir(), status: 200}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "Bearer EAAGshop-token", r.Header.Get("Authorization"))
 		w.WriteHeader(s.status)
@@ -43,14 +43,14 @@ func newBoutique(t *testing.T) *boutique {
 	return s
 }
 
-func (s *boutique) facteur(t *testing.T, want int, args ...string) (stdout, stderr string) {
+func (s *templateProject) facteur(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	code, stdout, stderr := facteur(t, s.dir, "", args...)
 	require.Equal(t, want, code, stderr)
 	return stdout, stderr
 }
 
-func (s *boutique) files(t *testing.T) []string {
+func (s *templateProject) files(t *testing.T) []string {
 	entries, err := os.ReadDir(filepath.Join(s.dir, "templates"))
 	require.NoError(t, err)
 	var names []string
@@ -61,7 +61,7 @@ func (s *boutique) files(t *testing.T) []string {
 }
 
 func TestTemplatesPull(t *testing.T) {
-	s := newBoutique(t)
+	s := newTemplateProject(t)
 	s.answer = accountPage(fmt.Sprintf(helloTemplate, 1), codeTemplate)
 	_, stderr := s.facteur(t, 0, "templates", "pull", "--connection", "shop")
 	assert.Equal(t, "2 templates in templates: 2 new, 0 changed, 0 as they were, 0 gone\n", stderr)
@@ -94,12 +94,12 @@ func TestTemplatesPull(t *testing.T) {
 }
 `, string(text))
 
-	// The address of an example file is another each time: no noise.
+	// The URL of an example file changes with each request; that is no change of the template.
 	s.answer = accountPage(codeTemplate, fmt.Sprintf(helloTemplate, 2))
 	_, stderr = s.facteur(t, 0, "templates", "pull")
 	assert.Equal(t, "2 templates in templates: 0 new, 0 changed, 2 as they were, 0 gone\n", stderr)
 
-	// What is gone stays, unless it is pruned; other people's files stay anyway.
+	// Files of removed templates stay unless --prune is given; other files always stay.
 	write(t, filepath.Join(s.dir, "templates", "ours.de.json"), `{"name":"ours","language":"de","components":[]}`)
 	write(t, filepath.Join(s.dir, "templates", "README.md"), "ours")
 	s.answer = accountPage(strings.Replace(codeTemplate, "APPROVED", "PAUSED", 1))
@@ -119,7 +119,7 @@ func TestTemplatesPull(t *testing.T) {
 }
 
 func TestTemplatesPullFails(t *testing.T) {
-	s := newBoutique(t)
+	s := newTemplateProject(t)
 	s.status, s.answer = 401, `{"error":{"code":190,"message":"bad token EAAGshop-token"}}`
 	_, stderr := s.facteur(t, 3, "templates", "pull")
 	assert.Contains(t, stderr, "error: Meta refuses to give the templates: bad token [secret] (190)\n  hint: create a token")
@@ -134,7 +134,7 @@ func TestTemplatesPullFails(t *testing.T) {
 }
 
 func TestTemplatesUse(t *testing.T) {
-	s := newBoutique(t)
+	s := newTemplateProject(t)
 	s.answer = accountPage(fmt.Sprintf(helloTemplate, 1), codeTemplate)
 	s.facteur(t, 0, "templates", "pull")
 	stdout, _ := s.facteur(t, 0, "templates", "list")
@@ -159,7 +159,7 @@ func TestTemplatesUse(t *testing.T) {
 // TestTemplatesOfEveryKind: the flow of each template of the example account validates,
 // and its test passes.
 func TestTemplatesOfEveryKind(t *testing.T) {
-	s := newBoutique(t)
+	s := newTemplateProject(t)
 	pages, err := os.ReadFile("testdata/templates.json")
 	require.NoError(t, err)
 	s.answer = string(pages)
@@ -176,7 +176,7 @@ func TestTemplatesOfEveryKind(t *testing.T) {
 }
 
 func TestTemplatesAreCompared(t *testing.T) {
-	s := newBoutique(t)
+	s := newTemplateProject(t)
 	flow := func(message string) string {
 		return "flow: f\nsteps:\n  - id: s\n    action: whatsapp.send_message\n    connection: shop\n    with:\n      sender_phone_id: \"1\"\n      recipient: \"+33612345678\"\n      message_type: template\n      message: " + message + "\n"
 	}

@@ -15,8 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A vault that is not as it should be keeps a message from being sent, and says what is
-// the matter: exit 3.
+// With a broken vault no message is sent, and the error says what is wrong: exit code 3.
 func TestVaultTrouble(t *testing.T) {
 	const secretID = "secret-1-of-the-role"
 	for _, tt := range []struct {
@@ -85,7 +84,7 @@ connections:
 	}
 }
 
-// graphAPI answers what `vault check` asks, as the Graph API does.
+// graphAPI answers the requests of `vault check` as the Graph API does.
 type graphAPI map[string]string
 
 func (g graphAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +107,7 @@ func healthy() graphAPI {
 	}
 }
 
-// Each check is one named line; what fails has a cause and a cure, and makes the exit
+// Each check prints one named line; a failed one has a cause and a hint, and makes the exit
 // code 3.
 func TestVaultCheck(t *testing.T) {
 	for _, tt := range []struct {
@@ -146,7 +145,7 @@ func TestVaultCheck(t *testing.T) {
 			tt.alter(g)
 			server := httptest.NewServer(g)
 			defer server.Close()
-			dir := shop(t, sends, server.URL)
+			dir := shopProject(t, sends, server.URL)
 			t.Setenv("FACTEUR_CONNECTION_SHOP_WABA_ID", "2001")
 			code, stdout, stderr := facteur(t, dir, "", "vault", "check", "shop")
 			assert.Equal(t, tt.code, code, stderr)
@@ -164,7 +163,7 @@ func TestVaultCheck(t *testing.T) {
 	}
 
 	server := httptest.NewServer(http.NotFoundHandler())
-	dir := shop(t, sends, server.URL)
+	dir := shopProject(t, sends, server.URL)
 	server.Close()
 	code, stdout, _ := facteur(t, dir, "", "vault", "check", "shop")
 	require.Equal(t, exitSystem, code)

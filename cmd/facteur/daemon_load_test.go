@@ -22,15 +22,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A flood of webhooks, each told several times, holds nobody up for long and loses nothing.
-func TestSceneFlood(t *testing.T) {
-	s := newScene(t, "storm_plain", "storm_retry")
+// A flood of webhooks, each repeated, delays no answer for long, and none is lost.
+func TestWebhookFlood(t *testing.T) {
+	s := newFaultTest(t, "storm_plain", "storm_retry")
 	write(t, filepath.Join(s.dir, "inbound.flow.yaml"), "flow: inbound\ntriggers:\n  - whatsapp_message: {when: event.text == \"flood\"}\nsteps:\n  - set: {done: true}\n")
-	s.open()
+	s.startDaemon()
 	s.subscribe()
-	stop := s.load(2, "storm_plain", "storm_retry")
+	stop := s.startLoad(2, "storm_plain", "storm_retry")
 	const bodies, each, times = 300, 10, 3
-	r := &running{t: t, url: s.url}
+	r := &testDaemon{t: t, url: s.url}
 	var all sync.WaitGroup
 	todo := make(chan int)
 	for range 32 {
@@ -68,15 +68,15 @@ func TestSceneFlood(t *testing.T) {
 	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
 }
 
-// A slow client does not hold others up: its body has its time, and then no more.
-func TestSceneSlowClients(t *testing.T) {
-	s := newScene(t, "storm_plain")
-	s.open()
+// A slow client does not delay others: reading its body times out.
+func TestSlowClients(t *testing.T) {
+	s := newFaultTest(t, "storm_plain")
+	s.startDaemon()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 200 {
 		go func() {
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/flows/storm_plain/runs", dripping{ctx})
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/flows/storm_plain/runs", drippingReader{ctx})
 			if err != nil {
 				return
 			}
@@ -93,10 +93,10 @@ func TestSceneSlowClients(t *testing.T) {
 	}
 }
 
-// A dripping body comes one byte a second.
-type dripping struct{ ctx context.Context }
+// A drippingReader yields one byte a second.
+type drippingReader struct{ ctx context.Context }
 
-func (d dripping) Read(p []byte) (int, error) {
+func (d drippingReader) Read(p []byte) (int, error) {
 	if !host.Sleep(d.ctx, time.Second) {
 		return 0, d.ctx.Err()
 	}
@@ -104,10 +104,10 @@ func (d dripping) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// A daemon that is killed again and again starts one run for each message that it took, and
-// that is repeated until it says so: none is lost, none starts two.
-func TestSceneKilledTriggers(t *testing.T) {
-	s := newScene(t)
+// A daemon that is killed repeatedly starts exactly one run for each inbound message, which is
+// repeated until it is acknowledged.
+func TestKilledTriggers(t *testing.T) {
+	s := newFaultTest(t)
 	write(t, filepath.Join(s.dir, "inbound.flow.yaml"), `
 flow: inbound
 inputs: {phone: {type: string}, order: {type: string}}
@@ -120,12 +120,12 @@ steps:
     unknown_timeout: 1s
     with: {recipient: "${inputs.phone}", message_type: text, message: {body: "${inputs.order}"}}
 `)
-	s.open("--show-phone-numbers")
+	s.startDaemon("--show-phone-numbers")
 	s.subscribe()
 	const messages = 400
 	var next atomic.Int64
 	var all sync.WaitGroup
-	r := &running{t: t, url: s.url}
+	r := &testDaemon{t: t, url: s.url}
 	for range 4 {
 		all.Go(func() {
 			for n := next.Add(1); n <= messages; n = next.Add(1) {
@@ -141,7 +141,7 @@ steps:
 	for ; next.Load() < messages || killed < 5; killed++ {
 		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
 		s.kill(os.Kill)
-		s.open("--show-phone-numbers")
+		s.startDaemon("--show-phone-numbers")
 	}
 	all.Wait()
 	runs := map[string]int{}

@@ -27,12 +27,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newScene is a storm whose daemon does what the test wants, with some of its flows.
-func newScene(t *testing.T, flows ...string) *storm {
+// newFaultTest returns a stormTest with some of its flows, whose daemon the test itself starts
+// and stops.
+func newFaultTest(t *testing.T, flows ...string) *stormTest {
 	if testing.Short() {
 		t.Skip("it takes its time")
 	}
-	s := newStorm(t)
+	s := newStormTest(t)
 	texts := stormFlows()
 	for _, name := range flows {
 		write(t, filepath.Join(s.dir, name+".flow.yaml"), texts[name])
@@ -40,40 +41,40 @@ func newScene(t *testing.T, flows ...string) *storm {
 	return s
 }
 
-// load starts runs until what it returns is called.
-func (s *storm) load(customers int, flows ...string) (stop func()) {
+// startLoad starts runs until the function that it returns is called.
+func (s *stormTest) startLoad(customers int, flows ...string) (stop func()) {
 	var all sync.WaitGroup
 	for n := range customers {
 		all.Go(func() { s.customer(n, flows) })
 	}
 	return func() {
-		close(s.over)
+		close(s.done)
 		all.Wait()
 	}
 }
 
-func (s *storm) subscribe() {
+func (s *stormTest) subscribe() {
 	s.t.Helper()
-	require.NoError(s.t, s.api.Subscribe(s.t.Context(), simulator.Webhook{URL: s.hooksURL() + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
+	require.NoError(s.t, s.api.Subscribe(s.t.Context(), simulator.Webhook{URL: s.webhooksURL() + daemon.WebhookPath("shop"), VerifyToken: simulatedVerify}))
 }
 
-// data moves the data folder.
-func (s *storm) data(dir string) {
+// setDataDir sets the data folder in the project file.
+func (s *stormTest) setDataDir(dir string) {
 	file := filepath.Join(s.dir, project.FileName)
 	text, err := os.ReadFile(file)
 	require.NoError(s.t, err)
 	write(s.t, file, string(text)+"\ndata: "+dir+"\n")
 }
 
-// serve runs the daemon to its end, which is to come by itself.
-func (s *storm) serve(args ...string) (code int, log string) {
+// serveUntilExit runs a daemon that is expected to exit by itself.
+func (s *stormTest) serveUntilExit(args ...string) (code int, log string) {
 	p := s.launch(args...)
-	_ = p.Wait() // the code says how it ended
+	_ = p.Wait() // the exit code is returned instead
 	return p.ProcessState.ExitCode(), p.log.String()
 }
 
-// tiny mounts a file system of so few bytes.
-func tiny(t *testing.T, size string) (dir string, resize func(size string)) {
+// mountTmpfs mounts a file system of that size, or skips the test where it may not mount.
+func mountTmpfs(t *testing.T, size string) (dir string, resize func(size string)) {
 	dir = t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Skipf("a file system cannot be mounted here: %v: %s", err, out)
@@ -84,15 +85,15 @@ func tiny(t *testing.T, size string) (dir string, resize func(size string)) {
 	}
 }
 
-// When the disk is full, the daemon says so and ends; started again it says so and ends;
-// and once there is room it goes on, with all that it had acknowledged.
-func TestSceneDiskFull(t *testing.T) {
-	s := newScene(t, "storm_plain", "storm_retry", "storm_pause")
-	disk, resize := tiny(t, "2500k")
-	s.data(filepath.Join(disk, "data"))
-	s.open()
+// When the disk is full the daemon says so and exits, also when it is started again. Once there
+// is space it continues, with every run that it had acknowledged.
+func TestDiskFull(t *testing.T) {
+	s := newFaultTest(t, "storm_plain", "storm_retry", "storm_pause")
+	disk, resize := mountTmpfs(t, "2500k")
+	s.setDataDir(filepath.Join(disk, "data"))
+	s.startDaemon()
 	s.subscribe()
-	stop := s.load(4, "storm_plain", "storm_retry", "storm_pause")
+	stop := s.startLoad(4, "storm_plain", "storm_retry", "storm_pause")
 	refused, unready := "", ""
 	ended := make(chan error, 1)
 	go func() { ended <- s.daemon.Wait() }()
@@ -121,15 +122,15 @@ func TestSceneDiskFull(t *testing.T) {
 	assert.Contains(t, unready, "the disk is full")
 	filler, err := os.Create(filepath.Join(disk, "filler"))
 	require.NoError(t, err)
-	_, err = io.CopyN(filler, zeros{}, 1<<30)
+	_, err = io.CopyN(filler, zeroReader{}, 1<<30)
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.NoError(t, filler.Close())
-	code, again := s.serve()
+	code, again := s.serveUntilExit()
 	assert.Equal(t, exitSystem, code, again)
 	assert.Regexp(t, `(?m)^error: .*(no space left|the disk is full)`, again)
 
 	resize("300m")
-	s.open()
+	s.startDaemon()
 	before := s.api.Counts().Accepted
 	require.Eventually(t, func() bool { return s.api.Counts().Accepted > before+20 }, 20*time.Second, 10*time.Millisecond, "it goes on")
 	stop()
@@ -137,18 +138,17 @@ func TestSceneDiskFull(t *testing.T) {
 	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
 }
 
-type zeros struct{}
+type zeroReader struct{}
 
-func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+func (zeroReader) Read(p []byte) (int, error) { return len(p), nil }
 
-// What was open when a backup was made is held when that is restored: nothing is sent
-// until a person releases it, also after further starts; and what was cancelled instead is
-// never sent.
-func TestSceneRestored(t *testing.T) {
-	s := newScene(t, "storm_plain", "storm_pause", "storm_reply")
-	s.open()
+// Runs that were unfinished when a backup was made are held after its restore: nothing is sent
+// until they are released, also after further starts. Cancelled ones never send.
+func TestRestoredBackup(t *testing.T) {
+	s := newFaultTest(t, "storm_plain", "storm_pause", "storm_reply")
+	s.startDaemon()
 	s.subscribe()
-	stop := s.load(3, "storm_plain", "storm_pause", "storm_reply")
+	stop := s.startLoad(3, "storm_plain", "storm_pause", "storm_reply")
 	require.Eventually(t, func() bool { return s.api.Counts().Accepted > 100 }, 20*time.Second, 10*time.Millisecond)
 	file := filepath.Join(t.TempDir(), "backup.tar")
 	code, _, stderr := facteur(t, s.dir, "", "backup", file)
@@ -164,7 +164,7 @@ func TestSceneRestored(t *testing.T) {
 	key, err := os.ReadFile(filepath.Join(s.dir, "data", "vault.key"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "vault.key"), key, 0o600))
-	s.data(folder)
+	s.setDataDir(folder)
 	sent := s.api.Keys("f1.")
 	statuses := func() map[machine.Status]int {
 		n := map[machine.Status]int{}
@@ -173,7 +173,7 @@ func TestSceneRestored(t *testing.T) {
 		}
 		return n
 	}
-	s.open("--restored")
+	s.startDaemon("--restored")
 	first := statuses()
 	assert.NotZero(t, first[host.Held])
 	assert.Zero(t, first[machine.Running]+first[host.Waiting]+first[host.Queued])
@@ -188,7 +188,7 @@ func TestSceneRestored(t *testing.T) {
 	assert.Equal(t, machine.Succeeded, began.Status, "what is new goes on")
 	for range 2 {
 		s.kill(os.Kill)
-		s.open() // without --restored: what is held stays so
+		s.startDaemon() // without --restored: what is held stays so
 	}
 	assert.Equal(t, first[host.Held], statuses()[host.Held])
 	now := s.api.Keys("f1.")
@@ -246,14 +246,14 @@ func untar(t *testing.T, file, dir string) {
 	}
 }
 
-// Of all that are started on a data folder, one daemon works: the others say who does.
-func TestSceneManyDaemons(t *testing.T) {
-	s := newScene(t, "storm_plain", "storm_retry")
-	s.open()
+// Of all daemons started on one data folder one runs; the others say which one does.
+func TestManyDaemons(t *testing.T) {
+	s := newFaultTest(t, "storm_plain", "storm_retry")
+	s.startDaemon()
 	s.subscribe()
-	stop := s.load(3, "storm_plain", "storm_retry")
+	stop := s.startLoad(3, "storm_plain", "storm_retry")
 	for range 3 {
-		code, log := s.serve()
+		code, log := s.serveUntilExit()
 		assert.Equal(t, exitSystem, code)
 		assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder \S+ already`, log)
 		assert.Contains(t, log, "hint: stop it first")
@@ -281,23 +281,23 @@ func TestSceneManyDaemons(t *testing.T) {
 			require.NoError(t, winner.Process.Kill())
 			assert.Same(t, winner, <-ended)
 		}
-		s.open()
+		s.startDaemon()
 	}
 	stop()
 	s.check()
 	assert.Zero(t, s.counts["lost"]+s.counts["duplicated"])
 }
 
-// The first SIGTERM lets a slow call finish and takes nothing new, whoever hangs up
-// meanwhile; the second cuts it off.
-func TestSceneTerminated(t *testing.T) {
-	s := newScene(t, "storm_plain")
+// The first SIGTERM lets a slow call finish and accepts nothing new, even if its client
+// disconnects; the second interrupts the call.
+func TestTerminatedDaemon(t *testing.T) {
+	s := newFaultTest(t, "storm_plain")
 	start := func() string {
 		began, err := s.client.Start(t.Context(), "storm_plain", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242922", "order": "7"}}, server.StartOption{})
 		require.NoError(t, err)
 		return began.RunID
 	}
-	s.open()
+	s.startDaemon()
 	s.subscribe()
 	require.NoError(t, s.api.AddFault(simulator.Fault{Do: simulator.Delay, Delay: simulator.Duration(time.Second), Times: 1}))
 	run := start()
@@ -323,7 +323,7 @@ func TestSceneTerminated(t *testing.T) {
 	require.NoError(t, s.daemon.Wait())
 	assert.Contains(t, s.daemon.log.String(), "msg=stopped")
 	assert.NotContains(t, s.daemon.log.String(), "level=ERROR")
-	s.open()
+	s.startDaemon()
 	for _, run := range taken {
 		d, err := s.client.Run(t.Context(), run, 10*time.Second)
 		require.NoError(t, err)
@@ -338,7 +338,7 @@ func TestSceneTerminated(t *testing.T) {
 	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, s.daemon.Wait())
 	assert.Contains(t, s.daemon.log.String(), "cutting off what is under way")
-	s.open()
+	s.startDaemon()
 	d, err := s.client.Run(t.Context(), run, 20*time.Second)
 	require.NoError(t, err)
 	assert.False(t, d.EndedAt.IsZero())
@@ -347,12 +347,12 @@ func TestSceneTerminated(t *testing.T) {
 	}
 }
 
-// A daemon that is told to stop while it starts does so, and reports no faults.
-func TestSceneTerminatedAtTheStart(t *testing.T) {
-	s := newScene(t, "storm_plain", "storm_pause")
+// A daemon that gets SIGTERM while it starts stops, and logs no errors.
+func TestTerminatedAtStart(t *testing.T) {
+	s := newFaultTest(t, "storm_plain", "storm_pause")
 	write(t, filepath.Join(s.dir, "nightly.flow.yaml"), "flow: nightly\ntriggers:\n  - schedule: {cron: \"* * * * *\"}\nsteps:\n  - set: {done: true}\n")
 	began := time.Now()
-	s.open()
+	s.startDaemon()
 	usual := time.Since(began) // until one is ready: most signals are to come before
 	for range 20 {
 		_, err := s.client.Start(t.Context(), "storm_pause", server.StartRequest{Inputs: map[string]any{"phone": grace, "sender": "106540352242922", "order": "7"}}, server.StartOption{})
