@@ -95,7 +95,7 @@ func TestUnknownOutcomes(t *testing.T) {
 		{"HTML in place of the API", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprint(w, "<html>Welcome to the hotel</html>")
-		}, 200, "not one of the WhatsApp API"},
+		}, 200, "not from the WhatsApp API"},
 		{"a long answer", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"messages":[{"id":"wamid.1"}],"x":"` + strings.Repeat("x", 5<<20) + `"}`))
 		}, 200, "longer than 1 MiB"},
@@ -105,8 +105,8 @@ func TestUnknownOutcomes(t *testing.T) {
 		}, 200, "broke off after 19 bytes"},
 		{"half an answer of JSON", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(`{"messages":[{"id":`))
-		}, 200, "not one of the WhatsApp API"},
-		{"a gateway that gave up", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, 502, "not one of the WhatsApp API"},
+		}, 200, "not from the WhatsApp API"},
+		{"a gateway that gave up", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, 502, "not from the WhatsApp API"},
 		{"a connection that breaks", func(w http.ResponseWriter, _ *http.Request) {
 			c, _, _ := w.(http.Hijacker).Hijack()
 			_ = c.Close()
