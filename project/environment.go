@@ -19,7 +19,7 @@ func (f *File) override(env func(string) (string, bool)) error {
 	}
 	coerced, found := FileType().Coerce(value)
 	if err := found.Err(); err != nil {
-		return UserError("", "the project file with the environment over it: %w", err)
+		return UserError("", "the project file, overridden by the environment: %w", err)
 	}
 	return schema.Decode(coerced, f)
 }

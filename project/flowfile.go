@@ -39,7 +39,7 @@ func (p *Project) flowFiles() ([]string, error) {
 		found, err := filesUnder(p.Abs(place), FlowSuffix)
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil, UserError("make it, or mend flows: in "+FileName, "%s says that flows are in %q, which is not there", FileName, place)
+				return nil, UserError("create it, or correct flows: in "+FileName, "%s says that flows are in %q, which does not exist", FileName, place)
 			}
 			return nil, SystemError(fmt.Errorf("the project's flows: %w", err), "see flows: in "+FileName)
 		}

@@ -24,7 +24,7 @@ func (p *Project) OpenLedger(ctx context.Context, v *vault.Vault) (ledger.Ledger
 		l, err = ledger.OpenSQLite(filepath.Join(p.Abs(p.Data), LedgerName), o)
 	}
 	if _, other := errors.AsType[*ledger.KeyError](err); other {
-		return nil, SystemError(err, "all daemons have the same key: copy that of one that works, or name a shared one with key_file under vault: in "+FileName)
+		return nil, SystemError(err, "all daemons must have the same key: copy that of one that works, or name a shared one with key_file under vault: in "+FileName)
 	}
 	if err != nil {
 		return nil, SystemError(err, "")
@@ -50,7 +50,7 @@ func (f Ledger) check() error {
 		hasPassword = hasPassword || named
 	}
 	if hasPassword {
-		return UserError("take it out, and give it in PGPASSWORD or in a passfile", "ledger.postgres in %s holds a password", FileName)
+		return UserError("remove it, and set PGPASSWORD or use a passfile", "ledger.postgres in %s contains a password", FileName)
 	}
 	return nil
 }

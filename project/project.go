@@ -139,7 +139,7 @@ func (p *Project) check(file *flow.Node) (list diag.List) {
 	}
 	for i, host := range p.HTTP.AllowHosts {
 		if strings.ContainsAny(host, "/?#@ ") {
-			hint := "write the host alone, such as api.shop.test"
+			hint := "write only the host, such as api.shop.test"
 			if u, err := url.Parse(host); err == nil && u.Host != "" {
 				hint = "write " + u.Host
 			}

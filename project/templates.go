@@ -41,7 +41,7 @@ func (p *Project) ReadTemplates() ([]*templates.Definition, error) {
 		}
 		t, err := templates.Read(text)
 		if err != nil {
-			return nil, UserError("write it anew: facteur templates pull", "%s: %w", RelPath(path), err)
+			return nil, UserError("write it again with: facteur templates pull", "%s: %w", RelPath(path), err)
 		}
 		found = append(found, t)
 	}

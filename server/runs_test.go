@@ -173,7 +173,7 @@ func TestWhatAHostRefuses(t *testing.T) {
 	}{
 		{&host.NotFoundError{What: "run r1"}, 404, server.NotFound, "there is no run r1", "", ""},
 		{&host.StateError{Run: "r1", Reason: "it has ended", Hint: "rerun it"}, 409, server.Conflict, "run r1: it has ended", "rerun it", "r1"},
-		{fmt.Errorf("retry: %w", &machine.MismatchError{Reason: "the flow has changed"}), 409, server.Conflict, "the record does not fit the flow: the flow has changed", "the run goes no further; start it anew with rerun", ""},
+		{fmt.Errorf("retry: %w", &machine.MismatchError{Reason: "the flow has changed"}), 409, server.Conflict, "the record does not match the flow: the flow has changed", "the run goes no further; start it anew with rerun", ""},
 		{&host.StoppingError{}, 503, server.Stopping, "the daemon stops and takes nothing new", "try again when it is back", ""},
 		{errors.New("the disk is full"), 500, server.Internal, "the disk is full", "", ""},
 	} {
@@ -213,7 +213,7 @@ func TestACursorThatIsNone(t *testing.T) {
 	p := d.refused("GET", "/v1/runs?cursor=x", "")
 	assert.Equal(t, server.Invalid, p.Kind())
 	require.Len(t, p.Errors, 1)
-	assert.Equal(t, `query.cursor: there is no cursor "x": use one that a list came with`, p.Errors[0].Error())
+	assert.Equal(t, `query.cursor: there is no cursor "x": use one that a list returned`, p.Errors[0].Error())
 	assert.NotContains(t, d.log.String(), "ERROR")
 }
 

@@ -210,7 +210,7 @@ func TestRestoredBackup(t *testing.T) {
 			return !d.EndedAt.IsZero() || d.Status == host.Mismatch
 		}, 30*time.Second, 10*time.Millisecond, "%s goes on", run)
 		if d.Status == host.Mismatch {
-			assert.Contains(t, d.Error.Message, "it went on after the backup, and nobody can tell how")
+			assert.Contains(t, d.Error.Message, "it continued after the backup, and it is not known how")
 			t.Log(d.Flow, d.Error.Message)
 		}
 	}

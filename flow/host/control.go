@@ -14,13 +14,13 @@ import (
 // Retry returns the event that makes a failed run go on; see Host.Retry.
 func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.Event, error) {
 	if m.Result() == nil {
-		return nil, &StateError{Run: run, Reason: "it has not ended, or never began", Hint: "cancel it first, or wait; one that never began is started anew with rerun"}
+		return nil, &StateError{Run: run, Reason: "it has not ended, or it never started", Hint: "cancel it or wait for its end; if it never started, start it again with rerun"}
 	}
 	var refused *machine.RetryError
 	if err := m.Retryable(resend); errors.As(err, &refused) {
 		out := &StateError{Run: run, Reason: refused.Reason}
 		if len(refused.Unknown) > 0 {
-			out.Hint = fmt.Sprintf("settle %s, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
+			out.Hint = fmt.Sprintf("settle %s first, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
 		}
 		return nil, out
 	} else if err != nil {
@@ -31,7 +31,7 @@ func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.E
 
 // RejectedError is the error of a Rejected run.
 func RejectedError() *call.Error {
-	return &call.Error{Code: "rejected", Class: "flow", Message: "as many runs of the flow as its concurrency allows were under way"}
+	return &call.Error{Code: "rejected", Class: "flow", Message: "the flow had reached the limit of its concurrency"}
 }
 
 // MismatchError is the error of a run that is a Mismatch.
@@ -43,8 +43,8 @@ func MismatchError(err error) *call.Error {
 // `concurrency` allows are active, and its on_conflict is reject.
 func ConcurrencyReached(run string) *StateError {
 	return &StateError{
-		Run: run, Reason: "as many runs of its flow as its concurrency allows are under way",
-		Hint: "try again when one of them has ended",
+		Run: run, Reason: "its flow has reached the limit of its concurrency",
+		Hint: "try again when one of the active runs has ended",
 	}
 }
 

@@ -24,11 +24,11 @@ const (
 func (s Scope) Check(name string) error {
 	switch {
 	case s != All && s != Connection && s != Flow:
-		return fmt.Errorf("unknown scope %q: it is all, connection or flow", s)
+		return fmt.Errorf("unknown scope %q: use all, connection or flow", s)
 	case s == All && name != "":
-		return fmt.Errorf("the scope all has no name, and this one is %q", name)
+		return fmt.Errorf("the scope all takes no name, but %q was given", name)
 	case s != All && name == "":
-		return fmt.Errorf("which %s? its name is missing", s)
+		return fmt.Errorf("the name of the %s is missing", s)
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func (e *NotFoundError) Error() string { return "there is no " + e.What }
 type CursorError struct{ Cursor string }
 
 func (e *CursorError) Error() string {
-	return fmt.Sprintf("there is no cursor %q: use one that a list came with", e.Cursor)
+	return fmt.Sprintf("there is no cursor %q: use one that a list returned", e.Cursor)
 }
 
 // A StateError says that a run is not in a state that allows what was asked.
@@ -183,14 +183,14 @@ type TooLargeError struct {
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%s is too large: %.1f MB as it is stored, where %.1f MB is the most; pass on where to find it, or divide it among several runs",
+	return fmt.Sprintf("%s is too large: %.1f MB as stored, at most %.1f MB are allowed; pass a reference to it instead, or split it among several runs",
 		e.What, float64(e.Bytes)/1e6, float64(e.Most)/1e6)
 }
 
 // A StoppingError says that the host is stopping and accepts nothing new.
 type StoppingError struct{}
 
-func (e *StoppingError) Error() string { return "the host stops and takes nothing new" }
+func (e *StoppingError) Error() string { return "the host is stopping and accepts nothing new" }
 
 // An Event comes from outside, for the runs that wait for it.
 type Event struct {
@@ -225,5 +225,5 @@ func (e *StuckError) Error() string {
 	if len(e.Waits) > 0 {
 		what = e.Waits[0]
 	}
-	return "the run waits for " + what + ", and nothing more comes"
+	return "the run waits for " + what + ", but nothing more will come"
 }

@@ -14,7 +14,7 @@ func UnknownOutcome(message string) call.Outcome {
 
 // BrokenOutcome is the outcome of a call whose action panicked.
 func BrokenOutcome(action string, repeatable bool) call.Outcome {
-	o := UnknownOutcome(fmt.Sprintf("%s broke while it ran, and whether the call happened is not known: this is a fault of the program", action))
+	o := UnknownOutcome(fmt.Sprintf("%s crashed, and it is not known whether the call happened: this is a bug in the program", action))
 	if repeatable {
 		o.Status, o.Retryable, o.Error.Code = call.Failed, true, "broken"
 	}
@@ -29,7 +29,7 @@ func HeldOutcome(code, message string) call.Outcome {
 
 // StoppedOutcome is the outcome of a call that was certainly not made because the daemon stops.
 func StoppedOutcome() call.Outcome {
-	return HeldOutcome("not_started", "the daemon that should make it stops")
+	return HeldOutcome("not_started", "the daemon that should make it is stopping")
 }
 
 // NewSeed returns a random seed for the random numbers of a run.

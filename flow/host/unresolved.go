@@ -77,10 +77,10 @@ func SettleUnresolved(unresolved []UnresolvedCall, run, step string, s Settlemen
 	}
 	switch {
 	case len(unresolved) == 0:
-		return nil, &StateError{Run: run, Reason: "the outcome of none of its calls is unknown"}
+		return nil, &StateError{Run: run, Reason: "none of its calls has an unknown outcome"}
 	case len(named) != 1:
 		return nil, &StateError{
-			Run: run, Reason: fmt.Sprintf("its journal does not fit, and %s does not say which call is meant", step),
+			Run: run, Reason: fmt.Sprintf("its journal does not match its flow, and %s does not say which call is meant", step),
 			Hint: "name the key of a call: " + strings.Join(all, ", "),
 		}
 	}

@@ -339,7 +339,7 @@ func TestAFaultAtTheStart(t *testing.T) {
 			eventually(t, "it is stuck", func() bool { return statusOf(t, h, run.ID) == host.Mismatch })
 			r, err := h.Get(t.Context(), run.ID)
 			require.NoError(t, err)
-			assert.Contains(t, r.Result.Error.Message, "a fault of the program")
+			assert.Contains(t, r.Result.Error.Message, "a bug in the program")
 			unknown := 2
 			if name == "answered" {
 				unknown = 1 // nobody knows that the other one was not made

@@ -226,7 +226,7 @@ func (h *Host) whyHeld(run *activeRun, c *call.Call, limits []call.Limit) (reaso
 	if held != nil {
 		defer h.mu.Unlock()
 		if held == &h.stopHold {
-			return "the host stops, and goes on with it when it starts again", time.Time{}, true
+			return "the host is stopping, and continues it when it starts again", time.Time{}, true
 		}
 		return held.Why(), time.Time{}, true
 	}

@@ -70,7 +70,7 @@ func TestAFaultInOnStepDoesNoHarm(t *testing.T) {
 	h := local.New(local.Options{Journal: j, Clock: newVirtualClock(), Do: func(_ context.Context, c call.Call) call.Outcome { made++; return accepted(c) },
 		OnStep: func(_ string, s *machine.Step, _ []any) { panic("out of ink") }})
 	result, err := h.Run(t.Context(), p, testStart())
-	assert.EqualError(t, err, "the run r went on, but telling of its step more broke: out of ink")
+	assert.EqualError(t, err, "the run r continued, but reporting its step more failed: out of ink")
 	assert.Equal(t, machine.Succeeded, result.Status)
 	assert.Equal(t, 2, made)
 	head, _, err := j.Load(t.Context(), runID)
@@ -317,7 +317,7 @@ func sealedRecords(t *testing.T, first byte) {
 	_, plain := executed(t, p, 2)
 	options.Journal = journalOf(t, head, plain)
 	_, err = local.New(options).Resume(t.Context(), p, runID)
-	assert.EqualError(t, err, "open a record of run r: it is not sealed, and this host keeps none that are not")
+	assert.EqualError(t, err, "open a record of run r: it is not sealed, and this host accepts only sealed ones")
 	moved := slices.Clone(records)
 	moved[1].Kind = "answered"
 	options.Journal = journalOf(t, head, moved)

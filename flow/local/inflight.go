@@ -115,10 +115,10 @@ func (ic *inFlightCall) takeUp() (refused, err error) {
 	return nil, r.flush(true)
 }
 
-var errPaused = errors.New("somebody has paused it")
+var errPaused = errors.New("it has been paused")
 
 // errUnwanted refuses a call that the run no longer wants.
-var errUnwanted = errors.New("the run does not want the call any more")
+var errUnwanted = errors.New("the run no longer needs the call")
 
 func (ic *inFlightCall) do() {
 	o, returned := call.Outcome{}, false

@@ -235,7 +235,7 @@ func TestSlowdownsAreListed(t *testing.T) {
 	r, err := h.Get(t.Context(), run)
 	require.NoError(t, err)
 	require.Len(t, r.Holds, 1)
-	assert.Regexp(t, `^it waits for its turn: answers said that the number 7 is too fast: one in 1m\d\d(\.\d+)?s now, growing back to one in 50s by \d\d:\d\d:\d\d UTC$`, r.Holds[0].Reason)
+	assert.Regexp(t, `^it waits for its turn: answers said that the number 7 is too fast: one every 1m\d\d(\.\d+)?s now, growing back to one every 50s by \d\d:\d\d:\d\d UTC$`, r.Holds[0].Reason)
 }
 
 // When there are many buckets the full ones are dropped, and none with waiters.
@@ -296,7 +296,7 @@ func TestALimitShowsAfterARestart(t *testing.T) {
 	waitResult(t, h, startRun(t, h, p, nil))
 	run := startRun(t, h, p, nil)
 	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
-	for _, want := range []string{"it waits for its turn: the limit is one in 1m40s", "it waits for its turn"} {
+	for _, want := range []string{"it waits for its turn: the limit is one every 1m40s", "it waits for its turn"} {
 		r, err := h.Get(t.Context(), run)
 		require.NoError(t, err)
 		require.Len(t, r.Holds, 1)

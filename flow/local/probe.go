@@ -21,7 +21,7 @@ func (h *Host) isResolved(connection string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	held := &hold{
-		Hold:     host.Hold{Scope: host.Connection, Name: connection, Reason: "the vault is asked for it", Since: h.now(), Auto: true},
+		Hold:     host.Hold{Scope: host.Connection, Name: connection, Reason: "the vault is being asked for it", Since: h.now(), Auto: true},
 		checking: true,
 	}
 	if h.holds[held.Key()] == nil && h.ctx.Err() == nil {

@@ -173,7 +173,7 @@ func (h *Host) open(body []byte, place, what string) ([]byte, error) {
 	}
 	sealed := body
 	if form == plainJSON || form == sealedText && json.Unmarshal(body, &sealed) != nil {
-		return nil, fmt.Errorf("open %s: it is not sealed, and this host keeps none that are not", what)
+		return nil, fmt.Errorf("open %s: it is not sealed, and this host accepts only sealed ones", what)
 	}
 	body, err := h.opts.Open(sealed, []byte(place))
 	if err != nil {

@@ -121,7 +121,7 @@ func (r *runner) mayMakeRestored(c *machine.Call) (bool, error) {
 	case len(receipts) == 0 && other == 0:
 		return true, nil
 	case len(receipts) == 0:
-		r.restoreErr = restoreConflict("there is news of its call %d, which the backup does not have, and none of call %d, which step %s is to make before that", other, n, c.Step)
+		r.restoreErr = restoreConflict("there are receipts of its call %d, which is not in the backup, but none of call %d, which step %s would make before it", other, n, c.Step)
 		return false, nil
 	case !r.isSame(n):
 		r.restoreErr = ambiguousCall(n)
@@ -133,7 +133,7 @@ func (r *runner) mayMakeRestored(c *machine.Call) (bool, error) {
 		}
 	}
 	if r.m.Wants(c) {
-		r.restoreErr = restoreConflict("its call %d, of step %s, was made after the backup, and came to nothing", n, c.Step)
+		r.restoreErr = restoreConflict("its call %d, of step %s, was made after the backup and did not succeed", n, c.Step)
 	}
 	return false, nil
 }
@@ -184,10 +184,10 @@ func (r *runner) acceptReceipt(key string) bool {
 }
 
 func ambiguousCall(n int) error {
-	return restoreConflict("there is news of its call %d, which the backup does not have, and it is not sure to be the call of that number that it is to make now", n)
+	return restoreConflict("there are receipts of its call %d, which is not in the backup, and it is not certain that this is the call that it would make now", n)
 }
 
 func restoreConflict(format string, args ...any) error {
-	return fmt.Errorf("it went on after the backup, and nobody can tell how: "+format+
-		". So it sends nothing more: look what was sent, then cancel it, and start anew what is missing", args...)
+	return fmt.Errorf("it continued after the backup, and it is not known how: "+format+
+		". So it sends nothing more: check what was sent, then cancel it, and start new runs for what is missing", args...)
 }

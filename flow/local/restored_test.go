@@ -213,31 +213,31 @@ func TestReceiptsThatMayBeOfAnotherCall(t *testing.T) {
 		later string                                // what comes while the call waits
 		why   string
 	}{
-		"of a later call":       {flow: send, came: map[int]string{2: "sent"}, first: release, why: "there is news of its call 2, which the backup does not have, and none of call 1, which step send is to make before that"},
-		"of one much later":     {flow: send, came: map[int]string{60: "sent"}, first: release, why: "news of its call 60"},
-		"that it failed":        {flow: send, came: map[int]string{1: "failed"}, first: release, why: "its call 1, of step send, was made after the backup, and came to nothing"},
-		"of a failure, perhaps": {flow: pauses + send + fails, came: map[int]string{1: "sent"}, first: release, why: "news of its call 1, which the backup does not have, and it is not sure to be the call of that number"},
-		"while it waits":        {flow: pauses + send + fails, first: release, later: "f1.%s.1", why: "news of its call 1"},
+		"of a later call":       {flow: send, came: map[int]string{2: "sent"}, first: release, why: "there are receipts of its call 2, which is not in the backup, but none of call 1, which step send would make before it"},
+		"of one much later":     {flow: send, came: map[int]string{60: "sent"}, first: release, why: "receipts of its call 60"},
+		"that it failed":        {flow: send, came: map[int]string{1: "failed"}, first: release, why: "its call 1, of step send, was made after the backup and did not succeed"},
+		"of a failure, perhaps": {flow: pauses + send + fails, came: map[int]string{1: "sent"}, first: release, why: "receipts of its call 1, which is not in the backup, and it is not certain that this is the call"},
+		"while it waits":        {flow: pauses + send + fails, first: release, later: "f1.%s.1", why: "receipts of its call 1"},
 		"while it waits beside others": {
 			flow:  "  - parallel:\n      one:\n        - wait: 10ms\n        - {id: send, action: test.send, with: {to: a}}\n      two: [{wait: 1h}]\n",
-			first: release, later: "f1.%s.1", why: "news of its call 1",
+			first: release, later: "f1.%s.1", why: "receipts of its call 1",
 		},
-		"of a later call while it waits": {flow: pauses + send, first: release, later: "f1.%s.2", why: "news of its call 2"},
-		"of one that was taken back": {flow: send, came: map[int]string{1: "sent"}, why: "news of its call 1, which", first: func(h *local.Host, run string) error {
+		"of a later call while it waits": {flow: pauses + send, first: release, later: "f1.%s.2", why: "receipts of its call 2"},
+		"of one that was taken back": {flow: send, came: map[int]string{1: "sent"}, why: "receipts of its call 1, which", first: func(h *local.Host, run string) error {
 			if err := h.Cancel(t.Context(), run, ""); err != nil {
 				return err
 			}
 			waitResult(t, h, run)
 			return h.Retry(t.Context(), run, false)
 		}},
-		"of one after one that was taken back": {flow: send, came: map[int]string{2: "sent"}, why: "news of its call 2, which", first: func(h *local.Host, run string) error {
+		"of one after one that was taken back": {flow: send, came: map[int]string{2: "sent"}, why: "receipts of its call 2, which", first: func(h *local.Host, run string) error {
 			if err := h.Cancel(t.Context(), run, ""); err != nil {
 				return err
 			}
 			waitResult(t, h, run)
 			return h.Retry(t.Context(), run, false)
 		}},
-		"of another start with its key": {flow: send, came: map[int]string{2: "sent"}, why: "news of its call 2"},
+		"of another start with its key": {flow: send, came: map[int]string{2: "sent"}, why: "receipts of its call 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, told := testCatalog{}.compile(t, "flow: f\nsteps:\n"+test.flow), make(chan error, 10)
@@ -296,7 +296,7 @@ func TestReceiptsThatMayBeOfAnotherCall(t *testing.T) {
 				r, err := h.Get(t.Context(), run)
 				require.NoError(t, err)
 				assert.Contains(t, r.Result.Error.Message, test.why)
-				assert.Contains(t, r.Result.Error.Message, "cancel it, and start anew what is missing")
+				assert.Contains(t, r.Result.Error.Message, "cancel it, and start new runs for what is missing")
 				require.NoError(t, h.Stop(t.Context()))
 				o.Restored = false
 				h = openHost(t, o)
@@ -347,7 +347,7 @@ func TestReceiptsSinceTheFirstOfTwoBackups(t *testing.T) {
 	h = openHost(t, o)
 	require.NoError(t, h.Resume(t.Context(), host.All, ""))
 	require.NoError(t, h.Release(t.Context(), started.ID))
-	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
+	assert.ErrorContains(t, <-told, "there are receipts of its call 2, which is not in the backup, and it is not certain")
 }
 
 // After two restores a run may have gone on in two ways, and a receipt may be of either.
@@ -366,7 +366,7 @@ func TestReceiptsSinceTwoBackups(t *testing.T) {
 	})
 	_, _, err := h.Start(t.Context(), testCatalog{}.compile(t, "flow: f\nsteps:\n  - {id: a, action: test.send, with: {to: a}}\n  - {id: b, action: test.send, with: {to: b}}\n"), host.Start{Key: "order 7"})
 	require.NoError(t, err)
-	assert.ErrorContains(t, <-told, "there is news of its call 2, which the backup does not have, and it is not sure")
+	assert.ErrorContains(t, <-told, "there are receipts of its call 2, which is not in the backup, and it is not certain")
 }
 
 // The receipt of a call that a person had resent after the backup is not taken for the next call's.
@@ -390,5 +390,5 @@ func TestReceiptsOfACallThatWasResent(t *testing.T) {
 		Do: func(_ context.Context, c call.Call) call.Outcome { t.Error("it sends"); return accepted(c) },
 	})
 	require.NoError(t, h.Release(t.Context(), run))
-	assert.ErrorContains(t, <-told, "there is news of its call 3, which the backup does not have, and none of call 2")
+	assert.ErrorContains(t, <-told, "there are receipts of its call 3, which is not in the backup, but none of call 2")
 }

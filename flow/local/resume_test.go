@@ -312,7 +312,7 @@ func TestWhatIsNotResumed(t *testing.T) {
 	}
 	assert.ErrorContains(t, resume(p, head, with("postponed", "{}")), `it holds "postponed", which this version does not know`)
 	assert.ErrorContains(t, resume(p, head, with("taken", `{"key": 7}`)), "read a record of run r")
-	assert.ErrorContains(t, resume(p, head, with("taken", `{"key":"f1.r.1","print":"0"}`)), "its call f1.r.1 of step send was another one")
+	assert.ErrorContains(t, resume(p, head, with("taken", `{"key":"f1.r.1","print":"0"}`)), "its call f1.r.1 of step send is not the one that the flow makes")
 	assert.ErrorContains(t, resume(p, head, with("answered", `{"key":"f1.r.1","outcome":{"status":"succeeded"}}`)), "not under way")
 	assert.ErrorContains(t, resume(p, head, []journal.Record{{Kind: "taken", Body: []byte(`{}`)}}), `its journal starts with "taken"`)
 

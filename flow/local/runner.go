@@ -386,7 +386,7 @@ func (r *runner) reportStep(s *machine.Step) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			r.stepFault = fmt.Errorf("the run %s went on, but telling of its step %s broke: %v", r.id, s.Path, v)
+			r.stepFault = fmt.Errorf("the run %s continued, but reporting its step %s failed: %v", r.id, s.Path, v)
 		}
 	}()
 	r.h.opts.OnStep(r.id, s, r.m.Sensitive())

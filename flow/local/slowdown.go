@@ -74,7 +74,7 @@ func (b *bucket) describe(limit call.Limit, now time.Time) string {
 // formatRate formats a rate for people.
 func formatRate(rate float64) string {
 	if rate < 1 {
-		return fmt.Sprintf("one in %v", time.Duration(float64(time.Second)/rate).Round(time.Millisecond))
+		return fmt.Sprintf("one every %v", time.Duration(float64(time.Second)/rate).Round(time.Millisecond))
 	}
 	return fmt.Sprintf("%v a second", math.Round(100*rate)/100)
 }

@@ -40,7 +40,7 @@ func (h *Host) Stop(ctx context.Context) error {
 	h.mu.Unlock()
 	h.cancel()
 	if left > 0 {
-		return fmt.Errorf("stopped while %d runs had calls under way: what these come to is unknown", left)
+		return fmt.Errorf("stopped while %d runs had calls under way: the outcomes of these calls are unknown", left)
 	}
 	h.pool.wg.Wait()
 	return h.failed()

@@ -37,7 +37,7 @@ func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]h
 		return err
 	}
 	if run == nil {
-		return &host.StateError{Run: id, Reason: "it has just gone on", Hint: "try again"}
+		return &host.StateError{Run: id, Reason: "it has just continued", Hint: "try again"}
 	}
 	defer func() {
 		h.mu.Lock()
@@ -45,7 +45,7 @@ func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]h
 		h.release(run)
 	}()
 	if run.state != stateEnded {
-		return &host.StateError{Run: id, Reason: "its journal does not fit, and it has not ended", Hint: "cancel it first, or release it once its flow fits again"}
+		return &host.StateError{Run: id, Reason: "its journal does not match its flow, and it has not ended", Hint: "cancel it first, or release it once its flow matches again"}
 	}
 	head, records, err := h.load(ctx, id)
 	if err != nil {

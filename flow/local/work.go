@@ -16,7 +16,7 @@ import (
 var errDetached = errors.New("nobody carries the run any more")
 
 // errFault is what people see of a panic; Options.Panicked gets the details.
-var errFault = errors.New("a fault of the program stopped it")
+var errFault = errors.New("a bug in the program stopped it")
 
 // work executes a run as far as possible now.
 func (r *runner) work() {

@@ -111,10 +111,10 @@ func TestMismatch(t *testing.T) {
 		{unknownEvent{}, "unknown event machine_test.unknownEvent"},
 		{&machine.Fired{At: later, Timer: 1}, "unknown event *machine.Fired"},
 		{machine.Fired{At: later, Timer: 1}, "its timer 1 fired, which the flow does not set"},
-		{machine.Arrived{At: later, Await: 1}, "an event arrived for the wait 1, which the flow does not make"},
-		{machine.Taken{At: later, Key: key, Fingerprint: "x"}, "its call f1.run.1 of step ask was another one"},
-		{machine.Taken{At: later, Key: "f1.run.2"}, "it took up the call f1.run.2, which the flow does not make"},
-		{machine.Answered{At: later, Key: key}, "it has an outcome for the call f1.run.1, which is not under way"},
+		{machine.Arrived{At: later, Await: 1}, "an event arrived for the wait 1, which the flow does not have"},
+		{machine.Taken{At: later, Key: key, Fingerprint: "x"}, "its call f1.run.1 of step ask is not the one that the flow makes"},
+		{machine.Taken{At: later, Key: "f1.run.2"}, "it has the call f1.run.2, which the flow does not make"},
+		{machine.Answered{At: later, Key: key}, "it has an outcome of the call f1.run.1, which is not under way"},
 	} {
 		_, err := w.apply(tt.event)
 		var mismatch *machine.MismatchError
@@ -125,7 +125,7 @@ func TestMismatch(t *testing.T) {
 	w.must(machine.Taken{At: later, Key: key, Fingerprint: w.calls(false)[0].Fingerprint})
 	assert.True(t, w.m.Now().Equal(later))
 	_, err := w.apply(machine.Taken{At: later, Key: key})
-	assert.EqualError(t, err, "the record does not fit the flow: it took up the call f1.run.1 twice")
+	assert.EqualError(t, err, "the record does not match the flow: it has the call f1.run.1 twice")
 }
 
 type unknownEvent struct{ machine.Event }

@@ -210,7 +210,7 @@ func (m *Machine) Now() time.Time { return m.now }
 // other commands than those that were recorded. The run must not go on.
 type MismatchError struct{ Reason string }
 
-func (e *MismatchError) Error() string { return "the record does not fit the flow: " + e.Reason }
+func (e *MismatchError) Error() string { return "the record does not match the flow: " + e.Reason }
 
 func mismatch(format string, args ...any) error {
 	return &MismatchError{fmt.Sprintf(format, args...)}
@@ -243,18 +243,18 @@ func (m *Machine) apply(event Event) error {
 	case Taken:
 		switch at := m.current(e.Key); {
 		case at == nil:
-			return mismatch("it took up the call %s, which the flow does not make", e.Key)
+			return mismatch("it has the call %s, which the flow does not make", e.Key)
 		case at.taken:
-			return mismatch("it took up the call %s twice", e.Key)
+			return mismatch("it has the call %s twice", e.Key)
 		case e.Fingerprint != at.fingerprint:
-			return mismatch("its call %s of step %s was another one", e.Key, at.report.Path)
+			return mismatch("its call %s of step %s is not the one that the flow makes", e.Key, at.report.Path)
 		default:
 			at.run.onTaken()
 		}
 	case Answered:
 		at := m.current(e.Key)
 		if at == nil || !at.taken || at.answered {
-			return mismatch("it has an outcome for the call %s, which is not under way", e.Key)
+			return mismatch("it has an outcome of the call %s, which is not under way", e.Key)
 		}
 		at.run.onAnswer(e.Outcome)
 	case Received:
@@ -275,7 +275,7 @@ func (m *Machine) apply(event Event) error {
 		}
 	case Arrived:
 		if e.Await < 1 || e.Await > m.lastAwait {
-			return mismatch("an event arrived for the wait %d, which the flow does not make", e.Await)
+			return mismatch("an event arrived for the wait %d, which the flow does not have", e.Await)
 		}
 		if w := m.awaits[e.Await]; w != nil {
 			w.onEvent(e)

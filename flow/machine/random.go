@@ -35,12 +35,12 @@ func (d *randomSource) bytes() [sha256.Size]byte {
 // Int returns an integer from a to b, both included.
 func (d *randomSource) Int(a, b int64) (int64, error) {
 	if a > b {
-		return 0, fmt.Errorf("random(%d, %d): the first is over the second", a, b)
+		return 0, fmt.Errorf("random(%d, %d): the first number is greater than the second", a, b)
 	}
 	if len(d.m.random) > 0 {
 		n := d.m.random[0]
 		if n < a || n > b {
-			return 0, fmt.Errorf("random(%d, %d): the test gives %d, which is not between them", a, b, n)
+			return 0, fmt.Errorf("random(%d, %d): the number from the test, %d, is not between them", a, b, n)
 		}
 		d.m.random = d.m.random[1:]
 		d.m.drawn = append(d.m.drawn, n)

@@ -240,7 +240,7 @@ func (m *Machine) amendReport(at *attempt, before effect, reached bool) {
 	case at.effect == effectHappened && reached:
 		step.Status, step.Error = Succeeded, nil
 	case at.effect == effectHappened && changed:
-		step.Error = &call.Error{Code: "timeout", Class: "timeout", Message: "accepted, as is known by now, but not " + at.awaitedState() + " in time"}
+		step.Error = &call.Error{Code: "timeout", Class: "timeout", Message: "accepted, as is known now, but not " + at.awaitedState() + " in time"}
 	case at.effect == effectNone && changed:
 		step.Error = at.err
 	}

@@ -41,13 +41,13 @@ func (m *Machine) Retryable(resend bool) error {
 	case m.result == nil:
 		return &RetryError{Reason: "the run has not ended: only one that failed or was cancelled can be retried"}
 	case m.retry == nil:
-		return &RetryError{Reason: "the run has succeeded: there is nothing to do again"}
+		return &RetryError{Reason: "the run has succeeded: there is nothing to retry"}
 	case resend:
 		return nil
 	}
 	if unknown := m.retry.unknown(nil); len(unknown) > 0 {
 		return &RetryError{
-			Reason:  strings.Join(unknown, ", ") + " may have happened already: settle that, or retry with resend",
+			Reason:  strings.Join(unknown, ", ") + " may have happened already: settle it first, or retry with resend",
 			Unknown: unknown,
 		}
 	}

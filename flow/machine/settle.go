@@ -51,11 +51,11 @@ type SettleError struct {
 func (e *SettleError) Error() string {
 	switch {
 	case e.Several:
-		return fmt.Sprintf("several steps %s have an outcome that is unknown: name one of %s", e.Step, strings.Join(e.Unknown, ", "))
+		return fmt.Sprintf("several steps %s have an unknown outcome: name one of %s", e.Step, strings.Join(e.Unknown, ", "))
 	case len(e.Unknown) == 0:
-		return fmt.Sprintf("the outcome of %s is not unknown, nor is any other of this run", e.Step)
+		return fmt.Sprintf("the outcome of %s is known, as are all others of this run", e.Step)
 	}
-	return fmt.Sprintf("the outcome of %s is not unknown; in this run, that of %s is", e.Step, strings.Join(e.Unknown, ", "))
+	return fmt.Sprintf("the outcome of %s is known; in this run, that of %s is unknown", e.Step, strings.Join(e.Unknown, ", "))
 }
 
 // settlementID is the id of a receipt that stands for a settlement.

@@ -89,12 +89,12 @@ func (p *Player) explain(s *request) Mismatch {
 		note := ""
 		switch {
 		case e.usedUp() && e.usedBy != "":
-			note = "used already by step " + e.usedBy
+			note = "already used by step " + e.usedBy
 		case e.usedUp():
-			note = "used already"
+			note = "already used"
 		case otherStep:
 		case p.outOfOrder(e, s):
-			note = "out of order: the step has used one that stands after it"
+			note = "out of order: the step has already used a later one"
 		case first != nil && e.Step != "" && e.index > first.index:
 			note = "out of order: " + first.position() + " comes first"
 		}
@@ -108,7 +108,7 @@ func (p *Player) explain(s *request) Mismatch {
 		}
 	}
 	if bestOtherStep && len(m.Differences) > 1 { // the differences to another step's request do not matter
-		m.Note, m.Differences = "of another step; add one of "+s.info.Step, m.Differences[:1]
+		m.Note, m.Differences = "one of another step; add one of "+s.info.Step, m.Differences[:1]
 	}
 	if m.Nearest != nil && m.Nearest.Request.Host != "" {
 		m.Path = s.host + s.path

@@ -80,13 +80,13 @@ func otherFormat(n *flow.Node) (message, hint string) {
 	case n.Get("interactions") != nil || n.Get("http_interactions") != nil:
 		return ", but a cassette of another tool", formatHint
 	case n.Get("cases") != nil:
-		return ", but a flow test", "give it to \"facteur test\", or put one case's exchanges into a file of their own"
+		return ", but a flow test", "run it with \"facteur test\", or move the exchanges of one case to a file of their own"
 	case n.Get("steps") != nil:
 		return ", but a flow", formatHint
 	case n.Kind == flow.ListNode:
 		return ", but a list", "put the list under the key \"exchanges\""
 	case n.Get("request") != nil || n.Get("response") != nil:
-		return ", but a single exchange", "put it into a list under the key \"exchanges\""
+		return ", but a single exchange", "put it in a list under the key \"exchanges\""
 	}
 	if n.Kind != flow.MapNode {
 		message = ", but " + n.Kind.Noun()
@@ -124,17 +124,17 @@ func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
 	if times := n.Get("times"); times != nil && p.requireKind(times, flow.IntNode, "times") {
 		count, _ := times.Value.(int64)
 		if count < 1 || count > maxTimes {
-			p.diags.Errorf("recording-bad-value", times.Range, "leave the exchange out if it is not used", "times lies between 1 and %d", maxTimes)
+			p.diags.Errorf("recording-bad-value", times.Range, "remove the exchange if it is not used", "times must be from 1 to %d", maxTimes)
 		}
 		x.Times = int(count)
 	}
 	request, response := n.Get("request"), n.Get("response")
 	switch {
 	case request == nil:
-		p.diags.Errorf("recording-missing-key", firstRange(n), `say what is sent: request: {method: POST, path: /…, json: {…}}`, "the exchange has no request")
+		p.diags.Errorf("recording-missing-key", firstRange(n), `write what is sent, such as request: {method: POST, path: /…, json: {…}}`, "the exchange has no request")
 	case request.Kind == flow.TextNode && request.Text.Value == "same":
 		if before == nil {
-			p.diags.Errorf("recording-bad-value", request.Range, "write the request out", `"request: same" repeats the request before it, and there is none`)
+			p.diags.Errorf("recording-bad-value", request.Range, "write the request out", `"request: same" repeats the request before it, but there is none`)
 			break
 		}
 		x.Request = *before
@@ -142,7 +142,7 @@ func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
 		p.request(request, &x.Request)
 	}
 	if response == nil {
-		p.diags.Errorf("recording-missing-key", firstRange(n), `say what comes back: response: {status: 200, json: {…}}`, "the exchange has no response")
+		p.diags.Errorf("recording-missing-key", firstRange(n), `write what is answered, such as response: {status: 200, json: {…}}`, "the exchange has no response")
 	} else {
 		p.response(response, &x.Response)
 		x.Response.encoded = x.Response.encode()
@@ -152,7 +152,7 @@ func (p *parser) exchange(n *flow.Node, before *Request) *Exchange {
 
 func (p *parser) request(n *flow.Node, r *Request) {
 	if n.Kind == flow.TextNode {
-		p.diags.Errorf("recording-wrong-kind", n.Range, `the only text that may stand here is "same"`, "request must be a map, not %q", n.Text.Value)
+		p.diags.Errorf("recording-wrong-kind", n.Range, `the only text that is allowed here is "same"`, "request must be a map, not %q", n.Text.Value)
 		return
 	}
 	if !p.requireKind(n, flow.MapNode, "request") {
@@ -162,13 +162,13 @@ func (p *parser) request(n *flow.Node, r *Request) {
 	if m, ok := p.text(n.Get("method"), "method"); ok {
 		r.Method = strings.ToUpper(m)
 		if m == "" || strings.ContainsFunc(m, func(c rune) bool { return c > 'z' || c < 'A' || c > 'Z' && c < 'a' }) {
-			p.diags.Errorf("recording-bad-value", n.Get("method").Range, "e.g. GET, POST", "%q is not an HTTP method", m)
+			p.diags.Errorf("recording-bad-value", n.Get("method").Range, "write one such as GET or POST", "%q is not an HTTP method", m)
 		}
 	}
 	p.target(n, r)
 	if q := n.Get("query"); q != nil {
 		if r.Query != nil {
-			p.diags.Errorf("recording-conflict", q.Range, "write the query in one of the two places", "the query also stands in the url or path")
+			p.diags.Errorf("recording-conflict", q.Range, "write the query in only one of the two places", "the query is also in the url or path")
 		}
 		r.Query = p.texts(q, "query")
 	}
@@ -196,7 +196,7 @@ func (p *parser) request(n *flow.Node, r *Request) {
 func (p *parser) target(n *flow.Node, r *Request) {
 	key := p.exclusiveKey(n, "path", "url")
 	if key == "" {
-		p.diags.Errorf("recording-missing-key", firstRange(n), "path: /… for any host, url: https://… for that host", "the request has neither path nor url")
+		p.diags.Errorf("recording-missing-key", firstRange(n), "write path: /… for any host, or url: https://… for that host", "the request has neither path nor url")
 		return
 	}
 	node := n.Get(key)
@@ -207,13 +207,13 @@ func (p *parser) target(n *flow.Node, r *Request) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		p.diags.Errorf("recording-bad-value", node.Range, "", "%s cannot be read: %q", key, text)
+		p.diags.Errorf("recording-bad-value", node.Range, "", "%s is not valid: %q", key, text)
 		return
 	case key == "path" && (u.Host != "" || u.Scheme != ""):
 		p.diags.Errorf("recording-bad-value", node.Range, "write it as url:", "path has a host")
 		return
 	case key == "path" && !strings.HasPrefix(text, "/"):
-		p.diags.Errorf("recording-bad-value", node.Range, "path: /"+text, "path does not begin with \"/\"")
+		p.diags.Errorf("recording-bad-value", node.Range, "write path: /"+text, "path does not start with \"/\"")
 		return
 	case key == "url" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https"):
 		p.diags.Errorf("recording-bad-value", node.Range, "write https://host/path, or path: for any host", "url is not absolute: %q", text)
@@ -248,7 +248,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	if d, ok := p.text(n.Get("delay"), "delay"); ok {
 		delay, err := schema.ParseDuration(d)
 		if err != nil || delay < 0 {
-			p.diags.Errorf("recording-bad-value", n.Get("delay").Range, `e.g. "2s"`, "delay is not a duration: %q", d)
+			p.diags.Errorf("recording-bad-value", n.Get("delay").Range, `write one such as "2s"`, "delay is not a duration: %q", d)
 		} else {
 			r.Delay = delay
 		}
@@ -256,11 +256,11 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	if lost := n.Get("lost"); lost != nil {
 		r.Lost, _ = p.text(lost, "lost")
 		if known := []string{LostTimeout, LostReset}; r.Lost != "" && !slices.Contains(known, r.Lost) {
-			p.diags.Errorf("recording-bad-value", lost.Range, diag.DidYouMean(r.Lost, "ways", known), "an answer cannot be lost by %q", r.Lost)
+			p.diags.Errorf("recording-bad-value", lost.Range, diag.DidYouMean(r.Lost, "ways", known), "an answer cannot be lost with %q", r.Lost)
 		}
 		for _, e := range n.Entries {
 			if k := e.Key.Value; k != "lost" && k != "delay" {
-				p.diags.Errorf("recording-conflict", e.Key.Whole, "a lost answer only has a delay", "%q stands beside \"lost\"", k)
+				p.diags.Errorf("recording-conflict", e.Key.Whole, "remove it: a lost answer can have only a delay", "%q is not allowed beside \"lost\"", k)
 			}
 		}
 		return
@@ -269,7 +269,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	if s := n.Get("status"); s != nil && p.requireKind(s, flow.IntNode, "status") {
 		status, _ := s.Value.(int64)
 		if status < 100 || status > 599 {
-			p.diags.Errorf("recording-bad-value", s.Range, "an HTTP status lies between 100 and 599", "there is no status %s", s.Text.Value)
+			p.diags.Errorf("recording-bad-value", s.Range, "an HTTP status is from 100 to 599", "there is no status %s", s.Text.Value)
 		}
 		r.Status = int(status)
 	}
@@ -284,7 +284,7 @@ func (p *parser) response(n *flow.Node, r *Response) {
 	switch p.exclusiveKey(n, "json", "text", "html") {
 	case "json":
 		if r.JSON = n.Get("json").Plain(nil); n.Get("json").Kind == flow.NullNode {
-			p.diags.Errorf("recording-wrong-kind", n.Get("json").Range, `leave json out for an answer without a body; for JSON's null write text: "null"`, "json has no value")
+			p.diags.Errorf("recording-wrong-kind", n.Get("json").Range, `remove json for an answer without a body; for JSON null, write text: "null"`, "json has no value")
 		}
 	case "text":
 		r.Text, _ = p.text(n.Get("text"), "text")
@@ -311,7 +311,7 @@ func (p *parser) keys(n *flow.Node, what string, known ...string) {
 		if !slices.Contains(known, e.Key.Value) {
 			hint := diag.DidYouMean(e.Key.Value, what, known)
 			if slices.Contains([]string{"body", "data", "payload"}, e.Key.Value) && slices.Contains(known, "json") {
-				hint = "write json: for a body of JSON, text: for another"
+				hint = "write json: for a JSON body, text: for any other"
 			}
 			p.diags.Errorf("recording-unknown-key", e.Key.Whole, hint, "unknown key %q", e.Key.Value)
 		}
@@ -326,7 +326,7 @@ func (p *parser) exclusiveKey(n *flow.Node, keys ...string) (found string) {
 			continue
 		}
 		if found != "" {
-			p.diags.Errorf("recording-conflict", e.Key.Whole, "keep one of them", "%q stands beside %q", e.Key.Value, found)
+			p.diags.Errorf("recording-conflict", e.Key.Whole, "keep one of them", "%q and %q exclude each other", e.Key.Value, found)
 			continue
 		}
 		found = e.Key.Value

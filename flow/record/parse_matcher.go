@@ -75,7 +75,7 @@ func (p *parser) operator(n *flow.Node) Matcher {
 	e := n.Entries[at]
 	for _, other := range n.Entries {
 		if other.Key.Value != e.Key.Value {
-			p.diags.Errorf("bad-matcher", other.Key.Whole, `a key that really begins with "$" is written "$$…"`, "%q stands beside %q, which must be alone", other.Key.Value, e.Key.Value)
+			p.diags.Errorf("bad-matcher", other.Key.Whole, `if the key really starts with "$", write "$$…"`, "%q is beside %q, which must be alone", other.Key.Value, e.Key.Value)
 		}
 	}
 	switch e.Key.Value {
@@ -88,7 +88,7 @@ func (p *parser) operator(n *flow.Node) Matcher {
 		}
 		re, err := regexp.Compile(source)
 		if err != nil {
-			p.diags.Errorf("bad-matcher", e.Value.Range, "the syntax is RE2's", "$regex cannot be read: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+			p.diags.Errorf("bad-matcher", e.Value.Range, "patterns use the RE2 syntax, without look-around and back-references", "$regex is not valid: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 			break
 		}
 		return pattern{re}
@@ -110,14 +110,14 @@ func (p *parser) operator(n *flow.Node) Matcher {
 // requireTrue reports a value other than true.
 func (p *parser) requireTrue(e flow.Entry) bool {
 	if e.Value.Kind != flow.BoolNode || e.Value.Value != true {
-		p.diags.Errorf("bad-matcher", e.Value.Range, "leave it out where it does not hold", "%s can only be true", e.Key.Value)
+		p.diags.Errorf("bad-matcher", e.Value.Range, "remove it if it is not true", "%s can only be true", e.Key.Value)
 	}
 	return true
 }
 
 func (p *parser) unknownMatcher(key diag.Text) {
 	names := []string{"$any", "$regex", "$cel", "$more"}
-	hint := diag.DidYouMean(key.Value, "matchers", names) + `; a key that really begins with "$" is written "$` + key.Value + `"`
+	hint := diag.DidYouMean(key.Value, "matchers", names) + `; if the key really starts with "$", write "$` + key.Value + `"`
 	p.diags.Errorf("unknown-matcher", key.Whole, hint, "unknown matcher %q", key.Value)
 }
 

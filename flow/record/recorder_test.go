@@ -218,12 +218,12 @@ func TestRecordingRefusesASecretItStillHolds(t *testing.T) {
 	_, err := rec.RoundTrip(send(t, "GET https://api.shop.test/x", ""))
 	require.NoError(t, err)
 	var out bytes.Buffer
-	assert.EqualError(t, rec.Write(&out), "recording not written: a secret would stand in its line 2")
+	assert.EqualError(t, rec.Write(&out), "recording not written: its line 2 would contain a secret")
 	assert.Zero(t, out.Len())
 
 	name := filepath.Join(t.TempDir(), "r.yaml")
 	require.NoError(t, os.WriteFile(name, []byte("before"), 0o600))
-	require.ErrorContains(t, rec.WriteFile(name), "would stand")
+	require.ErrorContains(t, rec.WriteFile(name), "would contain")
 	kept, err := os.ReadFile(name)
 	require.NoError(t, err)
 	assert.Equal(t, "before", string(kept))

@@ -109,7 +109,7 @@ func (r *Recorder) checkSecrets(data []byte) error {
 			line++
 		}
 	}
-	return fmt.Errorf("a secret would stand in its line %d", line)
+	return fmt.Errorf("its line %d would contain a secret", line)
 }
 
 // scrubRequest scrubs a captured request.

@@ -40,7 +40,7 @@ func compileAssertion(text diag.Text, p *plan.Plan, states map[string]map[string
 		known := expr.Step{Outputs: outputsOf(s), Outcomes: expr.Succeeded}
 		switch state := states[s.ID]; {
 		case loops[s.ID] != "":
-			known = expr.Step{Hidden: "is inside the foreach " + loops[s.ID] + ": read what that collects"}
+			known = expr.Step{Hidden: "it is inside the foreach " + loops[s.ID] + "; read what that collects"}
 		case states == nil:
 		case state == nil:
 			known.Outcomes = expr.Skipped
@@ -169,7 +169,7 @@ func (c *Case) assert(text diag.Text, r *host.Result) []Failure {
 	states := statesOf(c.plan, r)
 	values := c.valuesOf(r, states)
 	program, found := compileAssertion(text, c.plan, states)
-	f := Failure{Range: text.Whole, Message: "does not hold: " + strings.TrimSpace(text.Value), Details: valuesRead(text.Value, values)}
+	f := Failure{Range: text.Whole, Message: "is false: " + strings.TrimSpace(text.Value), Details: valuesRead(text.Value, values)}
 	if program == nil {
 		f.Message = "cannot be evaluated: " + strings.TrimSpace(text.Value)
 		for _, d := range found {

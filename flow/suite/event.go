@@ -71,26 +71,26 @@ func (f *feedBuilder) item(n *flow.Node) (feed local.Feed, ok bool) {
 	feed = local.Feed{After: shape.After, In: shape.In}
 	switch {
 	case shape.At != nil && shape.After != "":
-		f.diags.Errorf("test-conflict", n.Get("at").Range, "keep one of them", `"at" stands beside "after"`)
+		f.diags.Errorf("test-conflict", n.Get("at").Range, "keep one of them", `"at" and "after" exclude each other`)
 	case shape.At != nil:
 		feed.At = *shape.At
 	case shape.After == "" && shape.Receipt != "":
 		feed.After = shape.Receipt
 	case shape.After == "":
-		f.diags.Errorf("incomplete-event", head(n), "at: 5m counts from the run's start, after: STEP from a step's call", "the event does not say when it comes")
+		f.diags.Errorf("incomplete-event", head(n), "write at: 5m, counted from the run's start, or after: STEP, counted from that step's call", "the event does not say when it comes")
 	}
 	if shape.In != 0 && feed.After == "" {
-		f.diags.Errorf("test-conflict", n.Get("in").Range, "after: STEP, in: 5s; or at: 5s", `"in" counts from a step's call, which "after" names`)
+		f.diags.Errorf("test-conflict", n.Get("in").Range, "write after: STEP, in: 5s; or at: 5s", `"in" needs "after": it counts from the call of that step`)
 	}
 	switch {
 	case shape.Event != "" && shape.Receipt != "":
-		f.diags.Errorf("test-conflict", n.Get("receipt").Range, "make two of it", `"receipt" stands beside "event"`)
+		f.diags.Errorf("test-conflict", n.Get("receipt").Range, "split it into two events", `"receipt" and "event" exclude each other`)
 	case shape.Event != "":
 		feed.Event = f.event(n, shape, f.now.Add(feed.At+feed.In))
 	case shape.Receipt != "":
 		feed.Receipt, feed.Step = f.receipt(n, signatureOf(f.plan, idOf(shape.Receipt))), shape.Receipt
 	default:
-		f.diags.Errorf("incomplete-event", head(n), "event: whatsapp.message, or receipt: STEP", "this is neither an event nor a receipt")
+		f.diags.Errorf("incomplete-event", head(n), "write event: whatsapp.message, or receipt: STEP", "this is neither an event nor a receipt")
 	}
 	return feed, !f.diags[before:].HasErrors()
 }

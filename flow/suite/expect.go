@@ -44,7 +44,7 @@ func (l *loader) expectation(n *flow.Node, shape expectShape) expectation {
 		if shape.Status == "" {
 			e.status, e.at = machine.Failed, head(err)
 		} else if e.status == machine.Succeeded {
-			l.diags.Errorf("test-conflict", head(err), "status: failed", "a run that succeeds has no error")
+			l.diags.Errorf("test-conflict", head(err), "write status: failed", "a run that succeeds has no error")
 		}
 		for key, into := range map[string]*diag.Text{"code": &e.code, "step": &e.step} {
 			if text := err.Get(key); text != nil {
@@ -189,7 +189,7 @@ func (c *Case) statusFailure(r *host.Result) Failure {
 		if hint := timeoutHint(r); hint != "" {
 			details = append(details, "hint: "+hint)
 		}
-		details = append(details, fmt.Sprintf("hint: where that is right, write expect: {status: failed, error: {code: %q}}", r.Error.Code))
+		details = append(details, fmt.Sprintf("hint: if that is right, write expect: {status: failed, error: {code: %q}}", r.Error.Code))
 	}
 	return Failure{Range: at, Message: message, Details: details}
 }
@@ -202,11 +202,11 @@ func timeoutHint(r *host.Result) string {
 			continue
 		}
 		if s.Kind == "wait_for" {
-			return "what it waits for comes with events: [{after: STEP, in: 5s, event: …}]"
+			return "add what it waits for: events: [{after: STEP, in: 5s, event: …}]"
 		}
 		if _, rest, ok := strings.Cut(s.Error.Message, "accepted, but not "); ok {
 			state, _, _ := strings.Cut(rest, " ")
-			return fmt.Sprintf("the receipt comes with events: [{after: %[1]s, in: 5s, receipt: %[1]s, status: %[2]s}]", idOf(s.Path), state)
+			return fmt.Sprintf("add the receipt: events: [{after: %[1]s, in: 5s, receipt: %[1]s, status: %[2]s}]", idOf(s.Path), state)
 		}
 	}
 	return ""

@@ -29,8 +29,8 @@ func TestBrokenFlow(t *testing.T) {
 		return f
 	}}
 	for _, test := range []struct{ text, want string }{
-		{"flow: typo\ncases: [{name: x}]", `t.test.yaml:1:7: error: the flow typo has mistakes: typo.flow.yaml:2:25: error: there is no action "letter.pst"`},
-		{"flow: shop\ncases: [{name: x, settings: {shop: [1]}}]", "t.test.yaml:2:29: error: with these settings the flow has mistakes"},
+		{"flow: typo\ncases: [{name: x}]", `t.test.yaml:1:7: error: the flow typo has errors: typo.flow.yaml:2:25: error: there is no action "letter.pst"`},
+		{"flow: shop\ncases: [{name: x, settings: {shop: [1]}}]", "t.test.yaml:2:29: error: with these settings, the flow has errors"},
 	} {
 		f, diags := suite.Load("t.test.yaml", []byte(test.text), lib)
 		assert.Nil(t, f)

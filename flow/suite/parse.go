@@ -58,7 +58,7 @@ func (l *loader) file(name string, root *flow.Node) *File {
 			continue
 		}
 		if names[c.Name] {
-			l.diags.Errorf("duplicate-case", c.Range, "give each case a name of its own", "there is a case %q already", c.Name)
+			l.diags.Errorf("duplicate-case", c.Range, "give each case its own name", "there is already a case %q", c.Name)
 		}
 		names[c.Name] = true
 		f.Cases = append(f.Cases, c)
@@ -114,7 +114,7 @@ func (l *loader) compile(n *flow.Node) *plan.Plan {
 	switch {
 	case l.flow != nil:
 	case slices.Contains(l.lib.FlowNames, name):
-		l.diags.Errorf("broken-flow", n.Range, "see facteur validate", "the flow %s cannot be read", name)
+		l.diags.Errorf("broken-flow", n.Range, "run facteur validate", "the flow %s cannot be read", name)
 		return nil
 	default:
 		l.diags.Errorf("unknown-flow", n.Range, diag.DidYouMean(name, "flows", l.lib.FlowNames), "there is no flow %q in this project", name)
@@ -122,7 +122,7 @@ func (l *loader) compile(n *flow.Node) *plan.Plan {
 	}
 	p, found := plan.Compile(l.flow, l.lib)
 	if err := found.Err(); err != nil {
-		l.diags.Errorf("broken-flow", n.Range, "see facteur validate "+l.flow.Source.Name, "the flow %s has mistakes: %s", name, err)
+		l.diags.Errorf("broken-flow", n.Range, "run facteur validate "+l.flow.Source.Name, "the flow %s has errors: %s", name, err)
 	}
 	return p
 }
@@ -140,7 +140,7 @@ func (l *loader) withSettings(n *flow.Node, settings map[string]any) *plan.Plan 
 	maps.Copy(lib.Settings, settings)
 	p, found := plan.Compile(l.flow, lib)
 	if err := found.Err(); err != nil {
-		l.diags.Errorf("broken-flow", n.Range, "", "with these settings the flow has mistakes: %s", err)
+		l.diags.Errorf("broken-flow", n.Range, "", "with these settings, the flow has errors: %s", err)
 	}
 	return p
 }
@@ -202,7 +202,7 @@ func (l *loader) requireAction(step *flow.Node, c *Case, what string) {
 }
 
 func (l *loader) conflict(at diag.Range, a, b string) {
-	l.diags.Errorf("test-conflict", at, "keep one of them", "%q stands beside %q", a, b)
+	l.diags.Errorf("test-conflict", at, "keep one of them", "%q and %q exclude each other", a, b)
 }
 
 // connections warns about connections that the flow does not use.

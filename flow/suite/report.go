@@ -66,7 +66,7 @@ func (d Difference) String() string {
 	case d.Want == "":
 		return d.Path + ": not expected: " + d.Got
 	case d.Got == "":
-		return d.Path + ": expected " + d.Want + ", there is nothing"
+		return d.Path + ": expected " + d.Want + ", got nothing"
 	}
 	return d.Path + ": expected " + d.Want + ", got " + d.Got
 }

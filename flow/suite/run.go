@@ -125,7 +125,7 @@ func (x *execution) prepare() bool {
 	}
 	if x.o.Record != nil {
 		if x.c.recording.Value == "" {
-			x.fail(x.c.Range, "the case names no recording to write: give it recording: FILE in place of exchanges")
+			x.fail(x.c.Range, "the case names no recording to write: write recording: FILE in place of exchanges")
 			return false
 		}
 		x.recorder = record.NewRecorder(x.o.Record, x.o.Scrub)
@@ -143,7 +143,7 @@ func (x *execution) prepare() bool {
 		name, text, ok := x.read("recording", x.c.recording)
 		if !ok {
 			last := &x.report.Failures[len(x.report.Failures)-1]
-			last.Details = append(last.Details, "hint: facteur test --simulate --record writes it as a simulator answers, --record alone as Meta does")
+			last.Details = append(last.Details, "hint: facteur test --simulate --record writes it with answers of a simulator, --record alone with answers of Meta")
 			return false
 		}
 		var found diag.List
@@ -276,7 +276,7 @@ func (x *execution) evaluate(ctx context.Context, result *host.Result, err error
 	case errors.As(err, &stuck):
 		f := Failure{Range: x.c.Range, Message: err.Error()}
 		if len(stuck.Waits) > 0 {
-			f.Details = append(f.Details, "let it come with events: [{after: STEP, in: 5s, event: …}], or give wait_for a timeout")
+			f.Details = append(f.Details, "add it: events: [{after: STEP, in: 5s, event: …}], or give wait_for a timeout")
 		}
 		x.report.Failures = append(x.report.Failures, f)
 		return
@@ -286,10 +286,10 @@ func (x *execution) evaluate(ctx context.Context, result *host.Result, err error
 	}
 	x.report.Failures = append(x.report.Failures, x.c.check(result)...)
 	for _, k := range x.crashes {
-		x.fail(k.at, "the run never came to this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
+		x.fail(k.at, "the run never reached this crash: attempt %d of the step %s, %s", k.attempt, k.step, k.point)
 	}
 	for _, k := range x.holds {
-		x.fail(k.at, "the run never wanted the call that is held back: attempt %d of the step %s", k.attempt, k.step)
+		x.fail(k.at, "the run never made the call that is held back: attempt %d of the step %s", k.attempt, k.step)
 	}
 	// What a simulator answered is only written if the case passed, because it would be replayed
 	// from then on. Exchanges with a real API are always written.
@@ -339,7 +339,7 @@ func (x *execution) fillReport(result *host.Result) {
 }
 
 func simulateHint(c *Case) string {
-	return fmt.Sprintf("hint: with facteur test %s --simulate a simulator answers; --record beside it writes the exchanges here", c.Range.File())
+	return fmt.Sprintf("hint: run facteur test %s --simulate to let a simulator answer; add --record to write the exchanges here", c.Range.File())
 }
 
 // mismatchFailure reports a request without a matching exchange, at the nearest exchange.
@@ -354,7 +354,7 @@ func mismatchFailure(m record.Mismatch, c *Case) Failure {
 	switch {
 	case m.Nearest == nil && !c.hasExchanges && c.recording.Value == "":
 		f.Details = []string{
-			"the case has no exchanges, which say what is answered",
+			"the case has no exchanges, so nothing is answered",
 			simulateHint(c),
 		}
 	case m.Nearest == nil:
@@ -369,12 +369,12 @@ func mismatchFailure(m record.Mismatch, c *Case) Failure {
 	for _, d := range m.Differences {
 		f.Diff = append(f.Diff, Difference{Path: d.Path, Want: d.Recorded, Got: d.Sent})
 		if d.Recorded == `"$any"` {
-			f.Details = append(f.Details, "hint: what may be anything is written {$any: true}")
+			f.Details = append(f.Details, "hint: write {$any: true} for a value that may be anything")
 		}
 		further = further && d.Recorded == "" && strings.HasPrefix(d.Path, "json.")
 	}
 	if further {
-		f.Details = append(f.Details, "hint: name these fields, too, or write $more: true beside the others where more may stand")
+		f.Details = append(f.Details, "hint: add these fields, or write $more: true beside the others to allow more fields")
 	}
 	return f
 }

@@ -18,31 +18,31 @@ type (
 	}
 
 	caseShape struct {
-		Name        string                    `json:"name" schema:"required,minLength=1" doc:"what the case shows; unique in the file"`
+		Name        string                    `json:"name" schema:"required,minLength=1" doc:"the name of the case: what it shows; unique in the file"`
 		Inputs      map[string]any            `json:"inputs" doc:"the flow's inputs"`
 		InputsFile  string                    `json:"inputs_file" schema:"minLength=1" doc:"a JSON or YAML file with the inputs, beside this one"`
-		Trigger     triggerShape              `json:"trigger" doc:"what starts the flow, in place of inputs"`
-		Connections map[string]map[string]any `json:"connections" doc:"connections by name, over the project's, e.g. {whatsapp_shop: {token: test-token}}"`
-		Settings    map[string]any            `json:"settings" doc:"settings, over the project's"`
+		Trigger     triggerShape              `json:"trigger" doc:"what starts the flow, instead of inputs"`
+		Connections map[string]map[string]any `json:"connections" doc:"connections by name, overriding those of the project, e.g. {whatsapp_shop: {token: test-token}}"`
+		Settings    map[string]any            `json:"settings" doc:"settings, overriding those of the project"`
 		Now         time.Time                 `json:"now" schema:"default=2026-01-01T00:00:00Z" doc:"when the run starts"`
 		Random      []int64                   `json:"random" doc:"what random() returns first, in order"`
 		Window      map[string]string         `json:"window" schema:"enum=open|shut" doc:"whether a contact's 24-hour window is open or shut; default: not known"`
 		Exchanges   []any                     `json:"exchanges" doc:"the recorded exchanges: {step, request, response}"`
 		Recording   string                    `json:"recording" schema:"minLength=1" doc:"a file with the exchanges, beside this one"`
 		Events      []eventShape              `json:"events" doc:"events and receipts that come during the run"`
-		Holds       []holdShape               `json:"holds" doc:"calls that are held back, as a pause or a rate does"`
-		Crash       []crashShape              `json:"crash" doc:"where the host dies and starts anew: one, or a list"`
-		Expect      expectShape               `json:"expect" doc:"what must come of the run; default: it succeeds"`
+		Holds       []holdShape               `json:"holds" doc:"calls that are held back, as by a pause or a rate limit"`
+		Crash       []crashShape              `json:"crash" doc:"where the host crashes and restarts: one place, or a list"`
+		Expect      expectShape               `json:"expect" doc:"the expected result of the run; default: it succeeds"`
 	}
 
 	triggerShape struct {
 		Message  map[string]any `json:"whatsapp_message" doc:"the message that comes in, e.g. {from: \"+33612345678\", text: oui}"`
 		Webhook  map[string]any `json:"webhook" doc:"the request that comes in: {path, body, headers}"`
-		Schedule *scheduleShape `json:"schedule" doc:"the time has come"`
+		Schedule *scheduleShape `json:"schedule" doc:"a time of the schedule has come"`
 	}
 
 	scheduleShape struct {
-		Cron string `json:"cron" doc:"which, where the flow has several schedules"`
+		Cron string `json:"cron" doc:"which schedule, if the flow has several"`
 	}
 
 	holdShape struct {
@@ -58,11 +58,11 @@ type (
 	}
 
 	expectShape struct {
-		Status  string            `json:"status" schema:"enum=succeeded|failed" doc:"how the run ends; default succeeded, or failed beside error"`
-		Outputs map[string]any    `json:"outputs" doc:"the outputs that are compared, with $any, $regex, $cel and $more as in exchanges"`
-		Error   *errorShape       `json:"error" doc:"the error of a failed run"`
+		Status  string            `json:"status" schema:"enum=succeeded|failed" doc:"how the run ends; default: succeeded, or failed if error is given"`
+		Outputs map[string]any    `json:"outputs" doc:"the expected outputs, with $any, $regex, $cel and $more as in exchanges"`
+		Error   *errorShape       `json:"error" doc:"the expected error of a failed run"`
 		Assert  []string          `json:"assert" doc:"conditions over inputs, steps, outputs, settings, error and run, e.g. steps.notify.attempts == 2"`
-		Steps   map[string]string `json:"steps" schema:"enum=succeeded|failed|skipped" doc:"what became of steps, by id or path"`
+		Steps   map[string]string `json:"steps" schema:"enum=succeeded|failed|skipped" doc:"the expected status of steps, by id or path"`
 	}
 
 	errorShape struct {
@@ -82,9 +82,9 @@ type eventShape struct{ eventKeys }
 
 type eventKeys struct {
 	At         *time.Duration `json:"at" doc:"when it comes, counted from the run's start"`
-	After      string         `json:"after" doc:"the id of a step, or the path that reports print: it comes after that step's first call …"`
-	In         time.Duration  `json:"in" doc:"… this long; default at once"`
-	Event      string         `json:"event" doc:"the kind of event, e.g. whatsapp.message; its fields stand beside it"`
+	After      string         `json:"after" doc:"the id of a step, or the path that reports print: the event comes after that step's first call …"`
+	In         time.Duration  `json:"in" doc:"… by this much; default: at once"`
+	Event      string         `json:"event" doc:"the kind of event, e.g. whatsapp.message; its fields are written beside it"`
 	Connection string         `json:"connection" doc:"the connection that the event comes through"`
 	Receipt    string         `json:"receipt" doc:"the id, or the path, of the step whose latest call it is about"`
 }
@@ -99,7 +99,7 @@ func (eventShape) SchemaType() *schema.Type {
 // A receiptShape is what all receipts have in common; the action's signature adds more.
 type receiptShape struct {
 	Status string        `json:"status" schema:"required,minLength=1" doc:"e.g. sent, delivered, read, failed"`
-	Error  *receiptError `json:"error" schema:"open" doc:"of failed: {code, title}"`
+	Error  *receiptError `json:"error" schema:"open" doc:"for failed: {code, title}"`
 }
 
 type receiptError struct {

@@ -142,7 +142,7 @@ func (x *execution) insertExchanges() (added bool) {
 	}
 	at, margin, ok := endOfCase(x.c.firstKey)
 	if !ok {
-		x.fail(x.c.Range, "its exchanges cannot be written below it: give each key of the case a line of its own, or name a recording: FILE")
+		x.fail(x.c.Range, "the exchanges cannot be written into this case: give each key of the case a line of its own, or name a recording: FILE")
 		return false
 	}
 	if x.player == nil {
@@ -153,7 +153,7 @@ func (x *execution) insertExchanges() (added bool) {
 	start := strings.LastIndexByte(string(first.Source.Text[:max(first.Start, 0)]), '\n') + 1
 	before := string(first.Source.Text[start:first.Start])
 	if !listDash.MatchString(before) || first.Source != x.c.firstKey.Source || start < x.c.firstKey.Start || start >= at {
-		x.fail(first, "more exchanges cannot be written above it: give each exchange of the case a line of its own, with a dash")
+		x.fail(first, "more exchanges cannot be written above this one: give each exchange of the case a line of its own, with a dash")
 		return false
 	}
 	_, list, _ := strings.Cut(exchanges.String(), "exchanges:\n")
@@ -263,7 +263,7 @@ func (f *File) write() error {
 		text, mark = rest, byteOrderMark
 	}
 	if text != string(f.Cases[0].firstKey.Source.Text) {
-		return errors.New("the file has changed meanwhile")
+		return errors.New("the file has changed in the meantime")
 	}
 	for _, a := range slices.Backward(f.insertions) {
 		if a.at > 0 && text[a.at-1] != '\n' {

@@ -66,7 +66,7 @@ func findStep(name string, p *plan.Plan) (hint string, ok bool) {
 	}
 	if id := idOf(name); len(of) > 0 && of[0] != id {
 		path := strings.ReplaceAll(of[0], anyIndex, "[0]")
-		return fmt.Sprintf("write %q, its id, or %q, its path, as reports print it", id, path), false
+		return fmt.Sprintf("write its id, %q, or its path as in reports, %q", id, path), false
 	}
 	return diag.DidYouMean(idOf(name), "steps", slices.Collect(maps.Keys(steps))), false
 }

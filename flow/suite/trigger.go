@@ -33,7 +33,7 @@ func (l *loader) start(c *Case, n *flow.Node) {
 		l.conflict(file.Range, "inputs_file", "trigger")
 	}
 	if len(trigger.Entries) != 1 {
-		l.diags.Errorf("test-conflict", trigger.Range, "whatsapp_message, webhook or schedule", "one trigger starts a run, not %d", len(trigger.Entries))
+		l.diags.Errorf("test-conflict", trigger.Range, "keep one of whatsapp_message, webhook and schedule", "exactly one trigger starts a run, not %d", len(trigger.Entries))
 		return
 	}
 	kind := trigger.Entries[0]
@@ -96,7 +96,7 @@ func (l *loader) triggerInputs(c *Case, kind diag.Text, n *flow.Node) map[string
 		}
 		v, err := t.Inputs.Eval(expr.Vars{Values: expr.Map(vars), Now: c.now})
 		if err != nil {
-			why, hint = "the trigger's inputs cannot be evaluated: "+err.Error(), "an event may lack it: take it with a default, as in "+
+			why, hint = "the trigger's inputs cannot be evaluated: "+err.Error(), "if an event may lack a value, give it a fallback, such as "+
 				`${event.body.?name.orValue("")}, or give the trigger a when`
 			break
 		}
@@ -104,9 +104,9 @@ func (l *loader) triggerInputs(c *Case, kind diag.Text, n *flow.Node) map[string
 		if err := found.Err(); err != nil {
 			hint := ""
 			if slices.ContainsFunc(found, func(v schema.Violation) bool { return v.Rule == "type" }) {
-				hint = "convert what is of another type, as in ${string(event.body.number)}"
+				hint = "convert a value of another type, such as ${string(event.body.number)}"
 			}
-			c.startErrors.Errorf("not-triggered", kind.Whole, hint, "the trigger's inputs do not fit the flow: %s", err)
+			c.startErrors.Errorf("not-triggered", kind.Whole, hint, "the trigger's inputs are not valid for the flow: %s", err)
 			return nil
 		}
 		inputs, _ := coerced.(map[string]any)
@@ -117,7 +117,7 @@ func (l *loader) triggerInputs(c *Case, kind diag.Text, n *flow.Node) map[string
 		return nil
 	}
 	if hint != "" {
-		hint += "; where it is right that nothing starts, write expect: {error: {code: not_triggered}}"
+		hint += "; if it is right that nothing starts, write expect: {error: {code: not_triggered}}"
 	}
 	l.diags.Errorf("not-triggered", kind.Whole, hint, "this does not start the flow: %s", why)
 	return nil
@@ -173,7 +173,7 @@ func mismatchReason(t *plan.Trigger, n *flow.Node, data map[string]any, vars exp
 	case err != nil:
 		return "the trigger's when cannot be evaluated: " + err.Error()
 	case yes != true:
-		return "the trigger's when does not hold"
+		return "the trigger's when is false"
 	}
 	return ""
 }
