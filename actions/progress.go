@@ -87,7 +87,7 @@ func checkRequest(req *http.Request) error {
 			for i := range len(v) {
 				if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
 					return refused("if it comes from a connection, store it again without: facteur vault set",
-						"the header %s holds a line break or another control character", name)
+						"the header %s contains a line break or another control character", name)
 				}
 			}
 		}

@@ -26,23 +26,23 @@ func (a *api) authorize(req *request, needs Scope) error {
 		return a.refuseWebPages(req.Request)
 	}
 	if a.Keys == nil && needs != "" {
-		return problem(Unauthorized, `make a key with "facteur keys create"`, "this daemon has no keys, so nobody may ask it")
+		return problem(Unauthorized, `create a key with "facteur keys create"`, "this daemon has no API keys, so it refuses every request")
 	}
 	key, found, expired := findKey(keys, given, now)
 	switch {
 	case found && needs != "" && !key.Scope.includes(needs):
-		return problem(Forbidden, "use a key with the scope "+string(needs), "the key %s has the scope %s, this needs %s", key.ID, key.Scope, needs)
+		return problem(Forbidden, "use a key with the scope "+string(needs), "the key %s has the scope %s, but this request needs %s", key.ID, key.Scope, needs)
 	case found:
 		req.key = key
 		return nil
 	case needs == "":
 		return nil
 	case expired:
-		return problem(Unauthorized, `make a new one with "facteur keys create"`, "the key %s expired at %s", key.ID, key.ExpiresAt.Format(time.RFC3339))
+		return problem(Unauthorized, `create a new one with "facteur keys create"`, "the key %s expired at %s", key.ID, key.ExpiresAt.Format(time.RFC3339))
 	case !isGiven:
-		return problem(Unauthorized, `send the header "Authorization: Bearer `+KeyPrefix+`…"; "facteur keys create" makes a key`, "a key is needed")
+		return problem(Unauthorized, `send the header "Authorization: Bearer `+KeyPrefix+`…"; create a key with "facteur keys create"`, "an API key is required")
 	}
-	return problem(Unauthorized, `"facteur keys list" shows the keys that there are`, "the key is not valid, or was revoked")
+	return problem(Unauthorized, `list the valid keys with "facteur keys list"`, "the key is not valid or was revoked")
 }
 
 // may reports whether the request's key has a scope.
@@ -65,15 +65,15 @@ func bearer(h http.Header) (key string, given bool) {
 // read the answers.
 func (a *api) refuseWebPages(r *http.Request) error {
 	if !isLoopbackHost(r.Host) {
-		return problem(Forbidden, `make a key with "facteur keys create", or ask under a name of this machine such as 127.0.0.1`,
-			"without keys, requests under the name %q are refused", r.Host)
+		return problem(Forbidden, `create a key with "facteur keys create", or use an address of this machine such as 127.0.0.1`,
+			"without API keys, requests for the host name %q are refused", r.Host)
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		return problem(Forbidden, "", "without keys, requests of web pages are refused")
+		return problem(Forbidden, "", "without API keys, requests from web pages are refused")
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-			return problem(Forbidden, `make a key with "facteur keys create"`, "without keys, requests of web pages from %q are refused", origin)
+			return problem(Forbidden, `create a key with "facteur keys create"`, "without API keys, requests from web pages of %q are refused", origin)
 		}
 	}
 	return nil

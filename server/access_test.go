@@ -201,10 +201,10 @@ func TestKeysThatAreNotMade(t *testing.T) {
 		want    string
 	}{
 		{"", server.ScopeRun, time.Time{}, "a key needs a name"},
-		{"a\nb", server.ScopeRun, time.Time{}, "in one line"},
+		{"a\nb", server.ScopeRun, time.Time{}, "on one line"},
 		{strings.Repeat("n", 101), server.ScopeRun, time.Time{}, "at most 100"},
 		{"shop", "write", time.Time{}, `there is no scope "write": use read, run or admin`},
-		{"shop", server.ScopeRun, began.AddDate(-10, 0, 0), "expired already"},
+		{"shop", server.ScopeRun, began.AddDate(-10, 0, 0), "already have expired"},
 	} {
 		_, _, err := keys.Create(c.name, c.scope, c.expires)
 		assert.ErrorContains(t, err, c.want)
@@ -243,7 +243,7 @@ func TestFilesOfKeysThatAreNotTrusted(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"open to others": {`{"format":1,"keys":[]}`, 0o622, "others may write it; chmod 600 it"},
+		"open to others": {`{"format":1,"keys":[]}`, 0o622, "others may write to it; run chmod 600 on it"},
 		"torn":           {`{"format":1,"ke`, 0o600, "it is damaged"},
 		"empty":          {"", 0o600, "it is damaged"},
 		"newer":          {`{"format":2,"keys":[]}`, 0o600, "use a newer facteur"},

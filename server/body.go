@@ -26,11 +26,11 @@ func (a *api) readObject(req *request, t *schema.Type) (map[string]any, error) {
 		return nil, a.tooLarge()
 	}
 	if encoding := req.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, problem(NotJSON, "send it as it is, without Content-Encoding", "the body is compressed: %q", encoding)
+		return nil, problem(NotJSON, "send it uncompressed, without Content-Encoding", "the body is compressed: %q", encoding)
 	}
 	if _, err := b.ReadFrom(io.LimitReader(req.Body, a.MaxBody+1)); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, problem(TooSlow, "send it at once", "the body did not arrive in time")
+			return nil, problem(TooSlow, "send the whole body without delay", "the body did not arrive in time")
 		}
 		return nil, problem(BadRequest, "", "the body could not be read: %v", err)
 	}
@@ -40,7 +40,7 @@ func (a *api) readObject(req *request, t *schema.Type) (map[string]any, error) {
 	var v any = map[string]any{}
 	if text := b.Bytes(); len(bytes.TrimSpace(text)) > 0 {
 		if !isJSON(req.Header) {
-			return nil, problem(NotJSON, "send JSON, with the header Content-Type: application/json", "the body is of the type %q", req.Header.Get("Content-Type"))
+			return nil, problem(NotJSON, "send JSON, with the header Content-Type: application/json", "the body has the type %q", req.Header.Get("Content-Type"))
 		}
 		var err error
 		if v, err = schema.ReadJSON(text); err != nil {
@@ -72,7 +72,7 @@ func withBody[T any](answer func(a *api, req *request, body T) (reply, error)) f
 }
 
 func (a *api) tooLarge() *Problem {
-	return problem(TooLarge, "send less at once", "the body is larger than %d bytes", a.MaxBody)
+	return problem(TooLarge, "send less in one request", "the body is larger than %d bytes", a.MaxBody)
 }
 
 func isJSON(h http.Header) bool {
@@ -156,7 +156,7 @@ func (q *query) time(name string) time.Time {
 	// A plus that was not escaped arrives as a space.
 	t, err := time.Parse(time.RFC3339Nano, strings.Replace(text, " ", "+", 1))
 	if err != nil {
-		q.addError(name, "write it as 2026-01-31T09:00:00Z", "%q is no time", text)
+		q.addError(name, "write it as 2026-01-31T09:00:00Z", "%q is not a time", text)
 	}
 	return t
 }
@@ -169,7 +169,7 @@ func (q *query) wait(limit time.Duration) time.Duration {
 	}
 	d, err := schema.ParseDuration(text)
 	if err != nil || d < 0 {
-		q.addError("wait", "write it as 30s", "%q is no duration", text)
+		q.addError("wait", "write it as 30s", "%q is not a duration", text)
 	}
 	return min(d, limit)
 }

@@ -67,7 +67,7 @@ func (c *CertFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.versions = seen
 	cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		c.log.Warn("the new certificate cannot be used, the old one stays", "certificate", c.certFile, "key", c.keyFile, "error", err)
+		c.log.Warn("the new certificate cannot be used; the old one stays in use", "certificate", c.certFile, "key", c.keyFile, "error", err)
 		return c.current, nil
 	}
 	c.current = &cert

@@ -295,7 +295,7 @@ func readProblem(resp *http.Response) error {
 	}
 	return &Problem{
 		Status: resp.StatusCode, Title: http.StatusText(resp.StatusCode),
-		Detail: fmt.Sprintf("%s answered %s, which is no answer of a daemon", resp.Request.URL.Host, resp.Status),
-		Hint:   "check the daemon's URL, and what stands between",
+		Detail: fmt.Sprintf("%s answered %s, which is not an answer of a daemon", resp.Request.URL.Host, resp.Status),
+		Hint:   "check the daemon's URL, and any proxy in between",
 	}
 }

@@ -131,7 +131,7 @@ func TestTheClientSaysWhatIsNoDaemon(t *testing.T) {
 	require.ErrorAs(t, err, &p)
 	assert.Equal(t, 502, p.Status)
 	assert.Empty(t, p.Kind())
-	assert.ErrorContains(t, err, "answered 502 Bad Gateway, which is no answer of a daemon")
+	assert.ErrorContains(t, err, "answered 502 Bad Gateway, which is not an answer of a daemon")
 
 	status = 200
 	_, err = c.Flows(t.Context())

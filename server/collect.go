@@ -29,11 +29,11 @@ func newHostCollector(h host.Host) *hostCollector {
 	return &hostCollector{
 		host:        h,
 		holds:       desc("facteur_holds", "Holds that keep calls back.", "scope", "set_by"),
-		heldCalls:   desc("facteur_held_calls", "Calls that holds keep back.", "scope"),
-		unknownRuns: desc("facteur_unknown_runs", "Runs with calls whose outcome nobody knows; 1000 stands for more."),
-		unknowns:    desc("facteur_unknown_calls", "Calls whose outcome nobody knows, of these runs."),
-		limitedRuns: desc("facteur_limited_runs", "Runs that wait for their turn at a limit, such as the rate of a sender number."),
-		limitedFor:  desc("facteur_limited_seconds", "How long the last of these runs waits, if nothing changes."),
+		heldCalls:   desc("facteur_held_calls", "Calls held back by holds.", "scope"),
+		unknownRuns: desc("facteur_unknown_runs", "Runs with calls whose outcome is unknown; 1000 means 1000 or more."),
+		unknowns:    desc("facteur_unknown_calls", "Calls of these runs whose outcome is unknown."),
+		limitedRuns: desc("facteur_limited_runs", "Runs that wait for their turn at a limit, such as a sender number's rate."),
+		limitedFor:  desc("facteur_limited_seconds", "How long the last of these runs has to wait, if nothing changes."),
 	}
 }
 

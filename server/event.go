@@ -48,8 +48,8 @@ func (a *api) event(req *request, kind *call.Event, body Event) (host.Event, err
 	}
 	if e.At.After(now.Add(maxAhead)) { // it would outlive the runs that wait for it, and the retention
 		return e, invalidRequest("the event is wrong", FieldError{
-			Path: "at", Message: fmt.Sprintf("%s is to come: here it is %s", e.At.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)),
-			Hint: "leave it out for now, and put what is to come into data, or check the two clocks",
+			Path: "at", Message: fmt.Sprintf("%s is in the future: the time here is %s", e.At.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)),
+			Hint: "leave it out to use the current time and put a future time into data, or check both clocks",
 		})
 	}
 	coerced, found := kind.Type.Coerce(fillDefaults(kind, body.Data, e.At))

@@ -95,13 +95,13 @@ type (
 	// A PauseRequest sets a hold.
 	PauseRequest struct {
 		Scope  host.Scope `json:"scope" doc:"what is paused" schema:"required,enum=all|connection|flow"`
-		Name   string     `json:"name" doc:"of the connection or flow" schema:"maxLength=64"`
-		Reason string     `json:"reason" doc:"why, for people" schema:"maxLength=500"`
+		Name   string     `json:"name" doc:"the name of the connection or flow" schema:"maxLength=64"`
+		Reason string     `json:"reason" doc:"the reason, shown to people" schema:"maxLength=500"`
 	}
 	// A ResumeRequest lifts a hold.
 	ResumeRequest struct {
-		Scope host.Scope `json:"scope" doc:"what goes on" schema:"required,enum=all|connection|flow"`
-		Name  string     `json:"name" doc:"of the connection or flow" schema:"maxLength=64"`
+		Scope host.Scope `json:"scope" doc:"what is resumed" schema:"required,enum=all|connection|flow"`
+		Name  string     `json:"name" doc:"the name of the connection or flow" schema:"maxLength=64"`
 	}
 
 	// Readiness says whether the daemon can work.

@@ -55,7 +55,7 @@ func (a *api) reload(req *request, _ struct{}) (reply, error) {
 		return reply{}, err
 	}
 	if found.HasErrors() {
-		p := problem(InvalidFlows, "mend the flows and reload again; until then runs start with those that were there", "%v", found.Err())
+		p := problem(InvalidFlows, "fix the flows and reload again; until then, runs start with the previous flows", "%v", found.Err())
 		p.Diagnostics = diagnostics(found)
 		return reply{}, p
 	}

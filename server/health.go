@@ -73,7 +73,7 @@ func (a *api) readyz(req *request) (reply, error) {
 	}
 	if a.Stopping != nil && a.Stopping.Err() != nil {
 		out.Ready = false
-		out.Checks = append(out.Checks, CheckResult{Name: "stopping", Error: "the daemon stops and takes nothing new"})
+		out.Checks = append(out.Checks, CheckResult{Name: "stopping", Error: "the daemon is stopping and accepts nothing new"})
 	}
 	status := http.StatusOK
 	if !out.Ready {

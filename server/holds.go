@@ -53,7 +53,7 @@ func (a *api) resume(req *request, body ResumeRequest) (reply, error) {
 func checkName(scope host.Scope, name string) error {
 	switch {
 	case scope == host.All && name != "":
-		return invalidRequest("the body is wrong", FieldError{Path: "name", Message: "all has no name"})
+		return invalidRequest("the body is wrong", FieldError{Path: "name", Message: "the scope all takes no name"})
 	case scope != host.All && name == "":
 		return invalidRequest("the body is wrong", FieldError{Path: "name", Message: fmt.Sprintf("the name of the %s is missing", scope)})
 	}

@@ -99,11 +99,11 @@ func (k *Keys) Create(name string, scope Scope, expires time.Time) (Key, string,
 	now := time.Now().UTC().Truncate(time.Second)
 	switch {
 	case name == "" || len(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return Key{}, "", errors.New("a key needs a name of at most 100 characters, in one line, that says who uses it")
+		return Key{}, "", errors.New("a key needs a name that says who uses it, on one line and with at most 100 characters")
 	case !slices.Contains(Scopes(), scope):
 		return Key{}, "", fmt.Errorf("there is no scope %q: use read, run or admin", scope)
 	case !expires.IsZero() && !expires.After(now):
-		return Key{}, "", errors.New("the key would have expired already: give a time to come")
+		return Key{}, "", errors.New("the key would already have expired: give a time in the future")
 	}
 	made := &storedKey{Name: name, Scope: scope, CreatedAt: now, ExpiresAt: expires.UTC()}
 	var secret string

@@ -49,7 +49,7 @@ func (k *Keys) read() ([]*storedKey, error) {
 		return nil, k.fileError("look at", err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
-		return nil, k.fileError("trust", errors.New("others may write it; chmod 600 it, then look through its keys"))
+		return nil, k.fileError("trust", errors.New("others may write to it; run chmod 600 on it, then check its keys"))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 16<<20))
 	if err != nil {
@@ -73,18 +73,18 @@ func (k *Keys) read() ([]*storedKey, error) {
 func parseKeys(text []byte) (keyfile, error) {
 	var file keyfile
 	if err := json.Unmarshal(text, &file); err != nil {
-		return file, fmt.Errorf("it is damaged: %w; restore it from a backup, or remove it and make new keys", err)
+		return file, fmt.Errorf("it is damaged: %w; restore it from a backup, or delete it and create new keys", err)
 	}
 	if file.Format != keysFormat {
-		return file, fmt.Errorf("it has format %d, this program knows %d: use a newer facteur", file.Format, keysFormat)
+		return file, fmt.Errorf("it has format %d, but this facteur only knows format %d: use a newer facteur", file.Format, keysFormat)
 	}
 	for _, s := range file.Keys {
 		if s == nil {
-			return file, errors.New("it holds a key that is null")
+			return file, errors.New("it contains a key that is null")
 		}
 		var err error
 		if s.hash, err = hex.DecodeString(s.Hash); err != nil || len(s.hash) != 32 || !slices.Contains(Scopes(), s.Scope) {
-			return file, fmt.Errorf("its key %q is damaged; remove that, and make a new one", s.ID)
+			return file, fmt.Errorf("its key %q is damaged; remove that key and create a new one", s.ID)
 		}
 	}
 	return file, nil

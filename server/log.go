@@ -162,7 +162,7 @@ func UnknownLog(log *slog.Logger, do call.Do) call.Do {
 			if e := o.Error; e != nil {
 				attrs = append(attrs, slog.String("code", e.Code), slog.String("class", e.Class))
 			}
-			logLine(log, slog.LevelWarn, "nobody knows whether a call happened; unless a webhook tells, somebody has to settle it", attrs...)
+			logLine(log, slog.LevelWarn, "it is not known whether a call happened; unless a webhook settles it, a person has to", attrs...)
 		}
 		return o
 	}

@@ -49,9 +49,9 @@ type outcome struct {
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), flows: labelLimit{max: 1000}, actions: labelLimit{max: 200}, classes: labelLimit{max: 100}, kinds: labelLimit{max: 100}, senders: labelLimit{max: 1000}}
 	m.runs = m.counter("facteur_runs_ended_total", "Runs that ended.", "flow", "status")
-	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind where they call none.", "action", "status")
+	m.steps = m.counter("facteur_steps_total", "Steps that ended, by action, or by kind if they call none.", "action", "status")
 	m.calls = m.counter("facteur_calls_total", "Calls of actions, by outcome and the class of its error.", "action", "outcome", "class")
-	m.webhooks = m.counter("facteur_webhooks_total", "Webhooks that came in.", "kind")
+	m.webhooks = m.counter("facteur_webhooks_total", "Webhooks received.", "kind")
 	m.triggers = m.counter("facteur_triggers_total", "What became of events and times at the triggers of flows.", "flow", "trigger", "verdict")
 	m.requests = m.counter("facteur_http_requests_total", "Requests to the API.", "route", "code")
 	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -59,14 +59,14 @@ func NewMetrics(version string) *Metrics {
 		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 	}, []string{"action"})
 	m.answers = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "facteur_webhook_duration_seconds", Help: "How long webhooks took to be stored and answered.",
+		Name: "facteur_webhook_duration_seconds", Help: "How long it took to store and answer webhooks.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"door"})
 	m.quality = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "facteur_number_quality", Help: "The quality rating of a sender number, by its phone number ID: 3 green, 2 yellow, 1 red, 0 not known.",
+		Name: "facteur_number_quality", Help: "The quality rating of a sender number, by its phone number ID: 3 green, 2 yellow, 1 red, 0 unknown.",
 	}, []string{"sender_phone_id"})
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "facteur_build_info", Help: "Which build this is; always 1.",
+		Name: "facteur_build_info", Help: "The version of this build; always 1.",
 		ConstLabels: prometheus.Labels{"version": cmp.Or(version, "unknown"), "go": runtime.Version()},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.latency, m.answers, m.quality, build, collectors.NewGoCollector(),

@@ -260,7 +260,7 @@ func TestReadinessWhileStopping(t *testing.T) {
 	stop()
 	resp := d.do("GET", "/readyz", "")
 	assert.Equal(t, 503, resp.Code)
-	assert.JSONEq(t, `{"ready":false,"checks":[{"name":"stopping","ok":false,"error":"the daemon stops and takes nothing new"}]}`, resp.Body.String())
+	assert.JSONEq(t, `{"ready":false,"checks":[{"name":"stopping","ok":false,"error":"the daemon is stopping and accepts nothing new"}]}`, resp.Body.String())
 	assert.Equal(t, 200, d.do("GET", "/healthz", "").Code)
 }
 

@@ -92,19 +92,19 @@ func titleOf(kind string) (status int, title string) {
 	case BadRequest:
 		return http.StatusBadRequest, "the request cannot be read"
 	case Invalid:
-		return http.StatusUnprocessableEntity, "the request breaks rules"
+		return http.StatusUnprocessableEntity, "the request is invalid"
 	case Unauthorized:
-		return http.StatusUnauthorized, "a key is needed"
+		return http.StatusUnauthorized, "an API key is required"
 	case Forbidden:
 		return http.StatusForbidden, "this is not allowed"
 	case NotFound:
-		return http.StatusNotFound, "there is no such thing"
+		return http.StatusNotFound, "not found"
 	case MethodNotAllowed:
-		return http.StatusMethodNotAllowed, "the path has no such method"
+		return http.StatusMethodNotAllowed, "the path does not support this method"
 	case TooSlow:
-		return http.StatusRequestTimeout, "the request came too slowly"
+		return http.StatusRequestTimeout, "the request arrived too slowly"
 	case Conflict:
-		return http.StatusConflict, "the run is not in a state for this"
+		return http.StatusConflict, "the run's status does not allow this"
 	case Rejected:
 		return http.StatusConflict, "the flow's concurrency refused the run"
 	case KeyReused:
@@ -118,9 +118,9 @@ func titleOf(kind string) (status int, title string) {
 	case Busy:
 		return http.StatusServiceUnavailable, "the daemon is busy"
 	case Stopping:
-		return http.StatusServiceUnavailable, "the daemon stops"
+		return http.StatusServiceUnavailable, "the daemon is stopping"
 	case Unavailable:
-		return http.StatusServiceUnavailable, "the daemon cannot work now"
+		return http.StatusServiceUnavailable, "the daemon cannot work at the moment"
 	}
 	return http.StatusInternalServerError, "the daemon failed"
 }

@@ -18,7 +18,7 @@ var (
 )
 
 // errClientGone says that an answer could not be sent because the client has disconnected.
-var errClientGone = errors.New("whoever asked has left")
+var errClientGone = errors.New("the client has disconnected")
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 

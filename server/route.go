@@ -142,7 +142,7 @@ func (a *api) serve(r *route, req *request) (out reply, err error) {
 			}
 			// The panic's value may hold personal data.
 			a.Log.Error("a request panicked", "route", r.method+" "+r.path, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
-			out, err = reply{}, problem(Internal, "its log says more", "the daemon failed")
+			out, err = reply{}, problem(Internal, "see the daemon's log", "the daemon failed")
 		}
 	}()
 	h := req.w.Header()
@@ -168,7 +168,7 @@ func (a *api) serve(r *route, req *request) (out reply, err error) {
 }
 
 func (a *api) busy() error {
-	return problem(Busy, "try again in a second", "%d requests are being answered already", a.MaxRequests)
+	return problem(Busy, "try again in a second", "%d requests are already being answered", a.MaxRequests)
 }
 
 var (
@@ -192,7 +192,7 @@ func (a *api) writeProblem(req *request, err error) reply {
 	}
 	out := reply{status: p.Status, body: p}
 	if err := req.write(out); err != nil && !errors.Is(err, errClientGone) {
-		a.Log.Error("a problem could not be told", "error", err)
+		a.Log.Error("a problem could not be sent to the client", "error", err)
 	}
 	return out
 }

@@ -112,31 +112,31 @@ type (
 type (
 	// A StartRequest starts a run.
 	StartRequest struct {
-		Inputs map[string]any `json:"inputs" doc:"the values of the flow's inputs, by name; their schema is that of the flow"`
+		Inputs map[string]any `json:"inputs" doc:"the values of the flow's inputs, by name, as the flow's schema defines them"`
 	}
 	// A RerunRequest starts a run with the inputs of another.
 	RerunRequest struct {
-		Latest bool `json:"latest" doc:"run the flow as it is now; otherwise as it was"`
+		Latest bool `json:"latest" doc:"use the flow's current version instead of the one that the run had"`
 	}
 	// A CancelRequest asks a run to end.
 	CancelRequest struct {
-		Reason string `json:"reason" doc:"why, for people" schema:"maxLength=500"`
+		Reason string `json:"reason" doc:"the reason, shown to people" schema:"maxLength=500"`
 	}
 	// A RetryRequest lets a run that failed continue.
 	RetryRequest struct {
-		Resend bool `json:"resend" doc:"do again also what may have happened"`
+		Resend bool `json:"resend" doc:"also repeat calls that may have happened"`
 	}
 	// A SettleRequest sets the outcome of a call whose outcome is unknown.
 	SettleRequest struct {
-		Step      string `json:"step" doc:"the path of the step, or its id where that is clear" schema:"required,minLength=1"`
+		Step      string `json:"step" doc:"the path of the step, or its id if that is unambiguous" schema:"required,minLength=1"`
 		Happened  bool   `json:"happened" doc:"whether it happened, e.g. the message was sent" schema:"required"`
-		MessageID string `json:"message_id" doc:"what the API calls it, e.g. a wamid; only of what happened" schema:"maxLength=1000"`
+		MessageID string `json:"message_id" doc:"the API's id for it, e.g. a wamid; only if it happened" schema:"maxLength=1000"`
 	}
 	// An Event comes from outside, for runs that wait for it and for triggers.
 	Event struct {
-		ID         string         `json:"id,omitempty" doc:"a repeated one is dropped; a random one by default" schema:"maxLength=200"`
-		Event      string         `json:"event" doc:"its kind, e.g. whatsapp.message" schema:"required,minLength=1"`
-		Connection string         `json:"connection,omitempty" doc:"which connection it came through" schema:"maxLength=64"`
+		ID         string         `json:"id,omitempty" doc:"an event with the id of an earlier one is dropped; random by default" schema:"maxLength=200"`
+		Event      string         `json:"event" doc:"the kind of event, e.g. whatsapp.message" schema:"required,minLength=1"`
+		Connection string         `json:"connection,omitempty" doc:"the connection that it came through" schema:"maxLength=64"`
 		At         time.Time      `json:"at,omitzero" doc:"when it happened, at most 5 minutes ahead of the daemon's clock; now by default"`
 		Data       map[string]any `json:"data" doc:"the fields of the event" schema:"required"`
 	}

@@ -47,7 +47,7 @@ func (q *query) status() machine.Status {
 	if status == "" || slices.Contains(Statuses(), status) {
 		return status
 	}
-	hint := "for runs with calls whose outcome is unknown, ask for unknown=true"
+	hint := "to list runs with calls whose outcome is unknown, use unknown=true"
 	if status != "unknown" {
 		var known []string
 		for _, s := range Statuses() {
@@ -92,14 +92,14 @@ func (a *api) cancel(req *request, body CancelRequest) (reply, error) {
 
 func (a *api) retry(req *request, body RetryRequest) (reply, error) {
 	if body.Resend && !req.may(ScopeAdmin) {
-		return reply{}, problem(Forbidden, "use a key with the scope "+string(ScopeAdmin), "doing again what may have happened needs the scope %s", ScopeAdmin)
+		return reply{}, problem(Forbidden, "use a key with the scope "+string(ScopeAdmin), "repeating calls that may have happened needs the scope %s", ScopeAdmin)
 	}
 	return done, a.Host.Retry(req.Context(), req.PathValue("run"), body.Resend)
 }
 
 func (a *api) settle(req *request, body SettleRequest) (reply, error) {
 	if !body.Happened && body.MessageID != "" {
-		return reply{}, invalidRequest("the body is wrong", FieldError{Path: "message_id", Message: "what did not happen has no id", Hint: `leave it out, or say "happened": true`})
+		return reply{}, invalidRequest("the body is wrong", FieldError{Path: "message_id", Message: "what did not happen cannot have an id", Hint: `leave it out, or write "happened": true`})
 	}
 	return done, a.Host.Settle(req.Context(), req.PathValue("run"), body.Step, host.Settlement{Happened: body.Happened, ID: body.MessageID})
 }

@@ -44,11 +44,11 @@ func TestListsThatAreRefused(t *testing.T) {
 	for query, want := range map[string]server.FieldError{
 		"status=stuck":       {Path: "query.status", Message: `there is no status "stuck"`},
 		"status=failled":     {Path: "query.status", Message: `there is no status "failled"`, Hint: `did you mean "failed"? statuses: cancelled, failed, held, queued, rejected, replay_mismatch, running, succeeded, waiting`},
-		"status=unknown":     {Path: "query.status", Message: `there is no status "unknown"`, Hint: "for runs with calls whose outcome is unknown, ask for unknown=true"},
+		"status=unknown":     {Path: "query.status", Message: `there is no status "unknown"`, Hint: "to list runs with calls whose outcome is unknown, use unknown=true"},
 		"unknown=maybe":      {Path: "query.unknown", Message: `expected true or false, got "maybe"`},
 		"limit=0":            {Path: "query.limit", Message: `expected a whole number from 1 to 1000, got "0"`},
 		"limit=1001":         {Path: "query.limit", Message: `expected a whole number from 1 to 1000, got "1001"`},
-		"since=yesterday":    {Path: "query.since", Message: `"yesterday" is no time`, Hint: "write it as 2026-01-31T09:00:00Z"},
+		"since=yesterday":    {Path: "query.since", Message: `"yesterday" is not a time`, Hint: "write it as 2026-01-31T09:00:00Z"},
 		"flow=a&flow=b":      {Path: "query.flow", Message: "it is given 2 times"},
 		"stauts=failed":      {Path: "query.stauts", Message: "there is no such parameter"},
 		"flow=%zz":           {Path: "query", Message: `it cannot be read: invalid URL escape "%zz"`},
@@ -106,11 +106,11 @@ func TestWhatIsWrongWithWhatIsAsked(t *testing.T) {
 		{"/v1/runs/r1/settle", `{"happened": true}`, "", `missing field "step"`},
 		{"/v1/runs/r1/settle", `{"step": "s"}`, "", `missing field "happened"`},
 		{"/v1/runs/r1/settle", `{"step": "s", "happened": "yes"}`, "happened", "expected boolean, got string"},
-		{"/v1/runs/r1/settle", `{"step": "s", "happened": false, "message_id": "wamid.X"}`, "message_id", "what did not happen has no id"},
+		{"/v1/runs/r1/settle", `{"step": "s", "happened": false, "message_id": "wamid.X"}`, "message_id", "what did not happen cannot have an id"},
 		{"/v1/runs/r1/cancel", `{"why": "x"}`, "why", `no field "why"`},
 		{"/v1/runs/r1/release", `{"why": "x"}`, "why", `no field "why"`},
 		{"/v1/pause", `{"scope": "connection"}`, "name", "the name of the connection is missing"},
-		{"/v1/pause", `{"scope": "all", "name": "x"}`, "name", "all has no name"},
+		{"/v1/pause", `{"scope": "all", "name": "x"}`, "name", "the scope all takes no name"},
 		{"/v1/pause", `{"scope": "everything"}`, "scope", `"everything" is not one of the allowed values`},
 		{"/v1/resume", `{"scope": "flow"}`, "name", "the name of the flow is missing"},
 		{"/v1/events", `{"event": "test.rpely", "data": {}}`, "event", `there is no event "test.rpely"`},
@@ -136,7 +136,7 @@ func TestWhatIsWrongWithWhatIsAsked(t *testing.T) {
 	assert.Equal(t, http.StatusAccepted, d.do("POST", "/v1/events", ahead(2*time.Minute)).Code, "clocks differ a little")
 	p := d.refused("POST", "/v1/events", ahead(time.Hour))
 	assert.Equal(t, server.Invalid, p.Kind())
-	assert.Regexp(t, `^the event is wrong: at: \S+Z is to come: here it is \S+Z`, p.Error())
+	assert.Regexp(t, `^the event is wrong: at: \S+Z is in the future: the time here is \S+Z`, p.Error())
 	p = newDaemon(t).refused("POST", "/v1/pause", `{"scope": "flow", "name": "helo"}`)
 	assert.Equal(t, `did you mean "hello"? flows: hello, order_shipped`, p.Hint)
 }
@@ -173,8 +173,8 @@ func TestWhatAHostRefuses(t *testing.T) {
 	}{
 		{&host.NotFoundError{What: "run r1"}, 404, server.NotFound, "there is no run r1", "", ""},
 		{&host.StateError{Run: "r1", Reason: "it has ended", Hint: "rerun it"}, 409, server.Conflict, "run r1: it has ended", "rerun it", "r1"},
-		{fmt.Errorf("retry: %w", &machine.MismatchError{Reason: "the flow has changed"}), 409, server.Conflict, "the record does not match the flow: the flow has changed", "the run goes no further; start it anew with rerun", ""},
-		{&host.StoppingError{}, 503, server.Stopping, "the daemon stops and takes nothing new", "try again when it is back", ""},
+		{fmt.Errorf("retry: %w", &machine.MismatchError{Reason: "the flow has changed"}), 409, server.Conflict, "the record does not match the flow: the flow has changed", "the run cannot continue; start it again with rerun", ""},
+		{&host.StoppingError{}, 503, server.Stopping, "the daemon is stopping and accepts nothing new", "try again when the daemon is running again", ""},
 		{errors.New("the disk is full"), 500, server.Internal, "the disk is full", "", ""},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestWhatFailedIsToldToThoseWhoLookAfterTheDaemon(t *testing.T) {
 	require.NoError(t, err)
 	d.host.fail = errors.New("the disk is full, says +33612345678")
 	p := d.refused("POST", "/v1/flows/hello/runs", "", "Authorization: Bearer "+key)
-	assert.Equal(t, "the daemon could not do it", p.Detail)
+	assert.Equal(t, "the daemon could not do this", p.Detail)
 	assert.Contains(t, d.log.String(), "the disk is full, says +*********78")
 	assert.NotContains(t, d.log.String(), "33612345678")
 	_, key, err = d.keys.Create("admin", server.ScopeAdmin, time.Time{})

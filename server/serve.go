@@ -59,7 +59,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	defer cancel()
 	err := s.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.New("requests were cut off: they were not answered in time when the daemon stopped")
+		err = errors.New("requests were cut off because they could not be answered before the daemon stopped")
 	}
 	return errors.Join(err, s.Close())
 }

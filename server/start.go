@@ -25,7 +25,7 @@ func (a *api) start(req *request) (reply, error) {
 	}
 	body, err := a.readObject(req, startType)
 	if p, ok := errors.AsType[*Problem](err); ok && p.Kind() == Invalid {
-		p.Hint = `what the flow is given stands under "inputs": {"inputs": {…}}`
+		p.Hint = `put the flow's inputs under "inputs": {"inputs": {…}}`
 	}
 	if err != nil {
 		return reply{}, err
@@ -54,7 +54,7 @@ func (a *api) planForRerun(r *host.Report, latest bool) (*plan.Plan, error) {
 		return nil, problem(Conflict, `rerun it with "latest": true`, "the flow %s has changed since the run started", r.Run.Flow)
 	}
 	if p, err = a.Restore(r.Run.Flow, r.Sources); err != nil {
-		return nil, problem(Conflict, `rerun it with "latest": true`, "the flow %s as it was can no longer be run: %v", r.Run.Flow, err)
+		return nil, problem(Conflict, `rerun it with "latest": true`, "the version of the flow %s that the run had can no longer be run: %v", r.Run.Flow, err)
 	}
 	return p, nil
 }
@@ -141,7 +141,7 @@ func (a *api) started(run host.Run, fresh bool, err error) (*Started, error) {
 		return nil, err
 	}
 	if run.Status == host.Rejected {
-		p := problem(Rejected, "start it again, with a new key, when other runs have ended", "the flow %s runs as often as its concurrency allows", run.Flow)
+		p := problem(Rejected, "start it again with a new key when other runs have ended", "the flow %s already has as many active runs as its concurrency allows", run.Flow)
 		p.RunID = run.ID
 		return nil, p
 	}
@@ -181,7 +181,7 @@ func (a *api) await(req *request, run string, wait time.Duration) *host.Result {
 	result, err := a.Host.Wait(ctx, run)
 	if err != nil {
 		if _, stops := errors.AsType[*host.StoppingError](err); !stops && ctx.Err() == nil {
-			a.Log.Error("a run cannot be waited for", "run", run, "error", a.View.text(err.Error()))
+			a.Log.Error("waiting for a run failed", "run", run, "error", a.View.text(err.Error()))
 		}
 		return nil
 	}
@@ -210,9 +210,9 @@ func idempotencyKey(r *http.Request) (string, error) {
 	case len(key) > maxKeyLen:
 		reason = fmt.Sprintf("it has %d bytes, at most %d are allowed", len(key), maxKeyLen)
 	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
-		reason = "it holds characters that are not printable ASCII"
+		reason = "it contains characters that are not printable ASCII"
 	default:
 		return key, nil
 	}
-	return "", invalidRequest("the idempotency key is wrong", FieldError{Path: "header.Idempotency-Key", Message: reason, Hint: "a UUID or an order number is a good one"})
+	return "", invalidRequest("the idempotency key is wrong", FieldError{Path: "header.Idempotency-Key", Message: reason, Hint: "use a UUID or an order number, for example"})
 }

@@ -62,14 +62,14 @@ func TestStartsThatAreRefused(t *testing.T) {
 			body: "{\n  \"inputs\": {,}\n}", kind: server.BadRequest, detail: "the body is not JSON: line 2, column 14: expected a name in double quotes",
 		},
 		"another kind of body": {
-			body: order, headers: []string{"Content-Type: text/plain"}, kind: server.NotJSON, detail: `the body is of the type "text/plain"`,
+			body: order, headers: []string{"Content-Type: text/plain"}, kind: server.NotJSON, detail: `the body has the type "text/plain"`,
 		},
 		"JSON in another encoding": {
 			body: order, headers: []string{"Content-Type: application/json; charset=latin1"}, kind: server.NotJSON,
 		},
 		"a body that is compressed": {
 			body: "\x1f\x8b", headers: []string{"Content-Encoding: gzip"}, kind: server.NotJSON,
-			detail: `the body is compressed: "gzip"`, hint: "send it as it is, without Content-Encoding",
+			detail: `the body is compressed: "gzip"`, hint: "send it uncompressed, without Content-Encoding",
 		},
 		"a list": {
 			body: "[]", kind: server.Invalid, errors: []server.FieldError{{Rule: "type", Message: "expected object, got list"}},
@@ -96,7 +96,7 @@ func TestStartsThatAreRefused(t *testing.T) {
 		},
 		"a wait that is no duration": {
 			path: "/v1/flows/hello/runs?wait=soon", kind: server.Invalid,
-			errors: []server.FieldError{{Path: "query.wait", Message: `"soon" is no duration`}},
+			errors: []server.FieldError{{Path: "query.wait", Message: `"soon" is not a duration`}},
 		},
 		"an empty key": {
 			path: "/v1/flows/hello/runs", headers: []string{`Idempotency-Key: ""`}, kind: server.Invalid,
@@ -108,7 +108,7 @@ func TestStartsThatAreRefused(t *testing.T) {
 		},
 		"a strange key": {
 			path: "/v1/flows/hello/runs", headers: []string{"Idempotency-Key: clé"}, kind: server.Invalid,
-			errors: []server.FieldError{{Path: "header.Idempotency-Key", Message: "it holds characters that are not printable ASCII"}},
+			errors: []server.FieldError{{Path: "header.Idempotency-Key", Message: "it contains characters that are not printable ASCII"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (k Kind) check(conn *sqlite.Conn) (version int, err error) {
 	case id != int(k.ID) && (id != 0 || version != 0 || objects != 0):
 		return 0, errNotOurs
 	case version > known:
-		return 0, fmt.Errorf("it has schema %d and this facteur knows them up to %d; use the newer facteur that wrote it", version, known)
+		return 0, fmt.Errorf("it has schema version %d, but this facteur only knows versions up to %d; use the newer facteur that wrote it", version, known)
 	}
 	return version, nil
 }

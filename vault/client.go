@@ -19,8 +19,8 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 	u, err := url.Parse(cfg.Address)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
 		return nil, &BackendError{
-			Backend: hashicorpName, Op: "use", Reason: Misconfigured, why: "the address is not one of a server",
-			Hint: "write vault.hashicorp.address like https://vault.internal:8200",
+			Backend: hashicorpName, Op: "use", Reason: Misconfigured, why: "the address is not the address of a server",
+			Hint: "write vault.hashicorp.address as https://vault.internal:8200",
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -29,12 +29,12 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 		pem, err := os.ReadFile(cfg.CACert)
 		pool := x509.NewCertPool()
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
-			err = errors.New("it holds no PEM certificate")
+			err = errors.New("it contains no PEM certificate")
 		}
 		if err != nil {
 			return nil, &BackendError{
 				Backend: hashicorpName, Op: "read", Where: cfg.CACert, Reason: Misconfigured, Err: err,
-				why: reasonOf(err), Hint: "let vault.hashicorp.ca_cert name the PEM file of the server's authority",
+				why: reasonOf(err), Hint: "set vault.hashicorp.ca_cert to the PEM file of the server's certificate authority",
 			}
 		}
 		transport.TLSClientConfig.RootCAs = pool
@@ -51,7 +51,7 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 		MaxRetryWait: 200 * time.Millisecond,
 	})
 	if err != nil {
-		return nil, misconfiguredLogin("the client cannot be made: "+err.Error(), "check the VAULT_… variables of the environment")
+		return nil, misconfiguredLogin("the client cannot be created: "+err.Error(), "check the VAULT_… environment variables")
 	}
 	c.SetToken("")
 	c.ClearNamespace()
@@ -66,7 +66,7 @@ const maxResponse = 1 << 20
 
 var (
 	errTooLong  = errors.New("the answer is longer than 1 MiB")
-	errNotVault = errors.New("the answer is not one of a vault")
+	errNotVault = errors.New("the answer is not from HashiCorp Vault")
 )
 
 // limitedTransport fails a response that is longer than maxResponse.

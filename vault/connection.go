@@ -73,7 +73,7 @@ func Fields(app App) []Field {
 		return []Field{
 			{Name: "token", Secret: true, Required: true, Pattern: visibleASCII, Doc: "access token of a system user, with whatsapp_business_messaging"},
 			{Name: "app_secret", Secret: true, Pattern: visibleASCII, Doc: "secret of the Meta app, which signs webhooks"},
-			{Name: "verify_token", Secret: true, Doc: "text of your choice that Meta repeats when a webhook is registered"},
+			{Name: "verify_token", Secret: true, Doc: "text of your choice that Meta sends back when a webhook is registered"},
 			{Name: "sender_phone_id", Pattern: digits, Doc: "phone number ID to send from; not a phone number"},
 			{Name: "waba_id", Pattern: digits, Doc: "WhatsApp Business Account ID"},
 			{Name: "business_id", Pattern: digits, Doc: "ID of the business portfolio; not the WABA"},
@@ -93,7 +93,7 @@ func Fields(app App) []Field {
 		}
 	case Webhook:
 		return []Field{
-			{Name: "type", Pattern: `^(hmac|shared)$`, Doc: "hmac: the body is signed, the default; shared: a header holds the secret itself"},
+			{Name: "type", Pattern: `^(hmac|shared)$`, Doc: "hmac (default): the body is signed; shared: a header contains the secret itself"},
 			{Name: "secret", Secret: true, Required: true, Doc: "shared with the sender"},
 			{Name: "header", Pattern: header, Doc: "header that carries the signature or the secret, instead of X-Hub-Signature-256 (hmac) or Authorization (shared)"},
 		}
@@ -224,15 +224,15 @@ func (f Field) check(name string, app App, value string) *InvalidFieldError {
 	problem := ""
 	switch {
 	case strings.ContainsFunc(value, unicode.IsControl):
-		problem = "it holds a line break or another control character"
+		problem = "it contains a line break or another control character"
 	case f.Pattern == visibleASCII && strings.ContainsFunc(value, unicode.IsSpace):
-		problem = "it holds a space"
+		problem = "it contains a space"
 	case f.Pattern != "" && !regexp.MustCompile(f.Pattern).MatchString(value):
 		problem = "it does not match " + f.Pattern
 	default:
 		return nil
 	}
-	return &InvalidFieldError{Connection: name, App: app, Field: f.Name, Problem: problem, Hint: "it should be: " + f.Doc}
+	return &InvalidFieldError{Connection: name, App: app, Field: f.Name, Problem: problem, Hint: "expected: " + f.Doc}
 }
 
 func unknownField(name string, app App, field string) *InvalidFieldError {

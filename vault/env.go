@@ -68,7 +68,7 @@ func (e env) read(_ context.Context, name string) (record, error) {
 func (e env) write(_ context.Context, name string, _ edit) error {
 	return &BackendError{
 		Backend: envName, Op: "write", Connection: name, Reason: ReadOnly,
-		Hint: "unset " + envPrefix + envWord(name) + "_… first: what is set there goes before any other place",
+		Hint: "unset " + envPrefix + envWord(name) + "_… first: the environment takes precedence over every other place",
 	}
 }
 

@@ -67,9 +67,9 @@ const (
 	DNS           Reason = "dns"           // the server's name is not found
 	TLS           Reason = "tls"           // the server cannot be trusted
 	Denied        Reason = "denied"        // the policy does not allow it
-	BadLogin      Reason = "bad_login"     // the token or the AppRole is refused
+	BadLogin      Reason = "bad_login"     // the token or the AppRole was refused
 	NotFound      Reason = "not_found"     // there is nothing at the path
-	BadAnswer     Reason = "bad_answer"    // the answer is not one of a vault
+	BadAnswer     Reason = "bad_answer"    // the answer is not from HashiCorp Vault
 	Conflict      Reason = "conflict"      // others write it at the same time, again and again
 	ReadOnly      Reason = "read_only"     // the backend cannot be written to
 	Misconfigured Reason = "misconfigured" // the configuration makes no sense
@@ -96,11 +96,11 @@ func (r Reason) why() string {
 	case Denied:
 		return "permission denied"
 	case BadLogin:
-		return "the login is refused"
+		return "the login was refused"
 	case NotFound:
-		return "there is nothing"
+		return "there is nothing at this path"
 	case Conflict:
-		return "somebody else keeps writing it"
+		return "somebody else keeps changing it"
 	case ReadOnly:
 		return "it cannot be changed here"
 	}

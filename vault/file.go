@@ -119,8 +119,8 @@ func (f *file) load() (stored, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, &BackendError{
 			Backend: fileName, Op: "open", Where: path, Reason: NoKey, Err: err,
-			why:  fmt.Sprintf("its key %s is not there", f.key),
-			Hint: "put the key file back from a backup, or move the vault file away to start anew",
+			why:  fmt.Sprintf("its key file %s is missing", f.key),
+			Hint: "restore the key file from a backup, or move the vault file away to start afresh",
 		}
 	}
 	if err != nil {
@@ -131,19 +131,19 @@ func (f *file) load() (stored, error) {
 		if _, wrong := errors.AsType[*age.NoIdentityMatchError](err); wrong {
 			return none, &BackendError{
 				Backend: fileName, Op: "open", Where: path, Reason: WrongKey, Err: err,
-				why:  fmt.Sprintf("it was encrypted to another key than %s", f.key),
-				Hint: "put back the key file that belongs to it; nothing was changed",
+				why:  fmt.Sprintf("it was encrypted with a key other than %s", f.key),
+				Hint: "restore the key file that belongs to it; nothing was changed",
 			}
 		}
 		return none, &BackendError{ // without err, which may quote what is in the file
 			Backend: fileName, Op: "open", Where: path, Reason: Corrupt,
-			why: "it is damaged or not complete", Hint: "restore it from a backup; nothing was changed",
+			why: "it is damaged or incomplete", Hint: "restore it from a backup; nothing was changed",
 		}
 	}
 	if opened.Format != fileFormat {
 		return none, &BackendError{
 			Backend: fileName, Op: "open", Where: path, Reason: Corrupt,
-			why: fmt.Sprintf("it has format %d, this program knows %d", opened.Format, fileFormat), Hint: "use a newer facteur",
+			why: fmt.Sprintf("it has format %d, but this facteur only knows format %d", opened.Format, fileFormat), Hint: "use a newer facteur",
 		}
 	}
 	if opened.Connections == nil {
@@ -243,7 +243,7 @@ func writeFile(path string, content []byte) error {
 func fileError(op, path string, err error) error {
 	return &BackendError{
 		Backend: fileName, Op: op, Where: path, Reason: Unusable, Err: err,
-		why: reasonOf(err), Hint: "see that the folder exists, has room and belongs to this user",
+		why: reasonOf(err), Hint: "make sure that the folder exists, has free space and belongs to this user",
 	}
 }
 

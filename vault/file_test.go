@@ -90,13 +90,13 @@ func TestSetRefuses(t *testing.T) {
 		secrets map[string]vault.Secret
 		err     string
 	}{
-		{"a b", vault.HTTP, nil, token("x"), `connection "a b": name: it is not a name`},
+		{"a b", vault.HTTP, nil, token("x"), `connection "a b": name: it is not a valid name`},
 		{"a", "SMS", nil, token("x"), "there is no such app; use one of HTTP, WEBHOOK, WHATSAPP"},
 		{"a", vault.WhatsApp, nil, map[string]vault.Secret{"tokn": vault.NewSecret("x")}, "tokn: there is no such field; use one of token"},
 		{"a", vault.WhatsApp, map[string]string{"token": "EAAGplain"}, nil, "token: it is a secret and does not belong in plain text"},
 		{"a", vault.WhatsApp, map[string]string{"api_version": "23"}, token("x"), `api_version: it does not match ^v\d+\.\d+$`},
 		{"a", vault.WhatsApp, map[string]string{"base_url": "graph.facebook.com"}, token("x"), "base_url: it does not match"},
-		{"a", vault.WhatsApp, nil, token("two words"), "token: it holds a space"},
+		{"a", vault.WhatsApp, nil, token("two words"), "token: it contains a space"},
 		{"declared", vault.HTTP, nil, token("x"), "app: the project file says WHATSAPP"},
 		{"fixed", vault.WhatsApp, nil, token("x"), `connection "fixed": test: cannot write: it cannot be changed here`},
 		{"from-env", vault.WhatsApp, nil, token("x"), "unset FACTEUR_CONNECTION_FROM_ENV_… first"},
@@ -126,7 +126,7 @@ func TestDamage(t *testing.T) {
 		reason vault.Reason
 		err    string
 	}{
-		{"empty file", rewrite("vault.age", func(string) string { return "" }), vault.Corrupt, "vault.age: it is damaged or not complete; restore it from a backup; nothing was changed"},
+		{"empty file", rewrite("vault.age", func(string) string { return "" }), vault.Corrupt, "vault.age: it is damaged or incomplete; restore it from a backup; nothing was changed"},
 		{"header only", rewrite("vault.age", func(s string) string { return s[:20] }), vault.Corrupt, "damaged"},
 		{"cut", rewrite("vault.age", func(s string) string { return s[:len(s)-1] }), vault.Corrupt, "damaged"},
 		{"longer", rewrite("vault.age", func(s string) string { return s + "x" }), vault.Corrupt, "damaged"},
@@ -135,9 +135,9 @@ func TestDamage(t *testing.T) {
 		{"another key", rewrite("vault.key", func(string) string {
 			id, _ := age.GenerateX25519Identity()
 			return id.String()
-		}), vault.WrongKey, "it was encrypted to another key than"},
-		{"no key", func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, "vault.key"))) }, vault.NoKey, "vault.key is not there; put the key file back from a backup"},
-		{"empty key", rewrite("vault.key", func(string) string { return "" }), vault.Corrupt, "vault.key: it holds no age identity"},
+		}), vault.WrongKey, "it was encrypted with a key other than"},
+		{"no key", func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, "vault.key"))) }, vault.NoKey, "vault.key is missing; restore the key file from a backup"},
+		{"empty key", rewrite("vault.key", func(string) string { return "" }), vault.Corrupt, "vault.key: it contains no age identity"},
 		{"cut key", rewrite("vault.key", func(s string) string { return s[:len(s)-5] }), vault.Corrupt, "vault.key: line 3 is not an age identity"},
 		{"readable key", func(t *testing.T, dir string) { require.NoError(t, os.Chmod(filepath.Join(dir, "vault.key"), 0o644)) }, vault.Exposed, "others on this machine may read the key (mode 0644); run: chmod 600 "},
 	}
@@ -258,7 +258,7 @@ func TestFolderThatCannotBeUsed(t *testing.T) {
 	v := open(t, vault.Config{Dir: dir})
 	err := v.Set(context.Background(), "a", vault.WhatsApp, nil, token("x"))
 	vaulttest.WantReason(t, err, vault.Unusable)
-	require.ErrorContains(t, err, "not a directory; see that the folder exists")
+	require.ErrorContains(t, err, "not a directory; make sure that the folder exists")
 	_, err = v.Resolve(context.Background(), "a")
 	vaulttest.WantReason(t, err, vault.Unusable)
 }

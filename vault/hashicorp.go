@@ -138,7 +138,7 @@ func asText(value any) (text, problem string) {
 	case json.Number:
 		const exact = 1 << 53
 		if n, err := v.Int64(); err != nil || n > exact || n < -exact {
-			return "", "is a number that may have lost digits"
+			return "", "is a number, which may have lost digits"
 		}
 		return v.String(), ""
 	}
@@ -279,8 +279,8 @@ func (e edit) changes(name string, m Mapping) (map[string]any, error) {
 		case !mapped:
 			return nil, &InvalidFieldError{
 				Connection: name, App: app, Field: f.Name,
-				Problem: fmt.Sprintf("the project file maps it to no key of %s/%s", m.Mount, m.Path),
-				Hint:    "add it to the fields there, or give it in the project file if it is plain",
+				Problem: fmt.Sprintf("the project file does not map it to a key of %s/%s", m.Mount, m.Path),
+				Hint:    "add it to fields there, or give it in the project file if it is not a secret",
 			}
 		case value == "":
 			changes[key] = nil
@@ -355,12 +355,12 @@ func (h *hashicorp) fail(op, name string, m Mapping, kv int, err error) *Backend
 		if op == "write" {
 			right = "read, create and update"
 		}
-		e.Hint = fmt.Sprintf("let the policy of the token or AppRole %s %s", right, path)
+		e.Hint = fmt.Sprintf("allow the policy of the token or AppRole to %s %s", right, path)
 		if kv == 0 || kv == 2 && m.KV == 0 {
 			e.Hint += fmt.Sprintf(" (%s with version 1 of the engine)", m.apiPath(1))
 		}
 	case NotFound:
-		e.Hint = fmt.Sprintf("check vault.mount and vault.path of the connection, or write it: vault kv put -mount=%s %s …", m.Mount, m.Path)
+		e.Hint = fmt.Sprintf("check the connection's vault.mount and vault.path, or write it with vault kv put -mount=%s %s …", m.Mount, m.Path)
 	}
 	return e
 }

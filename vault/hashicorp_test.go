@@ -266,7 +266,7 @@ func TestTroubleWithTheServer(t *testing.T) {
 		temporary bool
 		message   string
 	}{
-		{"down", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Stop() }, vault.Down, true, "it does not answer; see that the server runs"},
+		{"down", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Stop() }, vault.Down, true, "it does not answer; make sure that the server runs"},
 		{"sealed", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Seal(true) }, vault.Sealed, true, "it is sealed (status 503); unseal it: vault operator unseal"},
 		{"slow", func(s *vaulttest.Server, h *vault.Hashicorp) {
 			h.Timeout = time.Second
@@ -277,20 +277,20 @@ func TestTroubleWithTheServer(t *testing.T) {
 		{"http for https", func(s *vaulttest.Server, h *vault.Hashicorp) {
 			h.Address = strings.Replace(s.Address, "http:", "https:", 1)
 		}, vault.TLS, false, "its certificate is not trusted; set vault.hashicorp.ca_cert"},
-		{"a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(200, page)) }, vault.BadAnswer, false, "the answer is not one of a vault; check vault.hashicorp.address"},
-		{"a page, not found", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(404, page)) }, vault.BadAnswer, false, "not one of a vault"},
-		{"a refusal that is a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(400, page)) }, vault.BadAnswer, false, "not one of a vault"},
-		{"another json", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(200, `{"data": {"hello": "world"}}`)) }, vault.BadAnswer, false, "not one of a vault"},
+		{"a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(200, page)) }, vault.BadAnswer, false, "the answer is not from HashiCorp Vault; check vault.hashicorp.address"},
+		{"a page, not found", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(404, page)) }, vault.BadAnswer, false, "not from HashiCorp Vault"},
+		{"a refusal that is a page", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(400, page)) }, vault.BadAnswer, false, "not from HashiCorp Vault"},
+		{"another json", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(200, `{"data": {"hello": "world"}}`)) }, vault.BadAnswer, false, "not from HashiCorp Vault"},
 		{"five megabytes", func(s *vaulttest.Server, _ *vault.Hashicorp) {
 			s.Handle(status(200, `{"data": {"data": {"token": "`+strings.Repeat("x", 5<<20)+`"}}}`))
-		}, vault.BadAnswer, false, "not one of a vault"},
+		}, vault.BadAnswer, false, "not from HashiCorp Vault"},
 		{"cut off", func(s *vaulttest.Server, _ *vault.Hashicorp) {
 			s.Handle(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", "1000")
 				fmt.Fprint(w, `{"data": {"data": `)
 			})
 		}, vault.Down, true, "it does not answer"},
-		{"too many requests", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(429, `{"errors": ["quota"]}`)) }, vault.Slow, true, "it does not answer in time (status 429); raise the rate limit quota of the server"},
+		{"too many requests", func(s *vaulttest.Server, _ *vault.Hashicorp) { s.Handle(status(429, `{"errors": ["quota"]}`)) }, vault.Slow, true, "it does not answer in time (status 429); raise the server's rate limit quota"},
 		{"an engine that becomes version 2", func(s *vaulttest.Server, _ *vault.Hashicorp) {
 			s.Handle(status(400, `{"errors": ["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}`))
 		}, vault.Down, true, "it does not answer (status 400)"},
@@ -360,15 +360,15 @@ func TestServerConfiguration(t *testing.T) {
 		h    vault.Hashicorp
 		err  string
 	}{
-		{"no way to log in", vault.Hashicorp{Address: "https://v:8200"}, "there must be one way to log in; give one of token, token_file and approle"},
-		{"two ways", vault.Hashicorp{Address: "https://v:8200", Token: some, TokenFile: "f"}, "there must be one way to log in"},
-		{"no role", vault.Hashicorp{Address: "https://v:8200", AppRole: &vault.AppRole{SecretID: some}}, "an AppRole needs one role ID"},
-		{"two secret ids", vault.Hashicorp{Address: "https://v:8200", AppRole: &vault.AppRole{RoleID: "r", SecretID: some, SecretIDFile: "f"}}, "an AppRole needs one secret ID"},
-		{"no address", vault.Hashicorp{Token: some}, "the address is not one of a server; write vault.hashicorp.address like https://vault.internal:8200"},
-		{"no scheme", vault.Hashicorp{Address: "vault.internal:8200", Token: some}, "the address is not one of a server"},
-		{"a password in the address", vault.Hashicorp{Address: "https://me:hunter2@v:8200", Token: some}, "the address is not one of a server"},
+		{"no way to log in", vault.Hashicorp{Address: "https://v:8200"}, "exactly one way to log in is needed; give one of token, token_file and approle"},
+		{"two ways", vault.Hashicorp{Address: "https://v:8200", Token: some, TokenFile: "f"}, "exactly one way to log in is needed"},
+		{"no role", vault.Hashicorp{Address: "https://v:8200", AppRole: &vault.AppRole{SecretID: some}}, "an AppRole needs exactly one role ID"},
+		{"two secret ids", vault.Hashicorp{Address: "https://v:8200", AppRole: &vault.AppRole{RoleID: "r", SecretID: some, SecretIDFile: "f"}}, "an AppRole needs exactly one secret ID"},
+		{"no address", vault.Hashicorp{Token: some}, "the address is not the address of a server; write vault.hashicorp.address as https://vault.internal:8200"},
+		{"no scheme", vault.Hashicorp{Address: "vault.internal:8200", Token: some}, "the address is not the address of a server"},
+		{"a password in the address", vault.Hashicorp{Address: "https://me:hunter2@v:8200", Token: some}, "the address is not the address of a server"},
 		{"no such authority", vault.Hashicorp{Address: "https://v:8200", Token: some, CACert: "/nowhere/ca.pem"}, "cannot read /nowhere/ca.pem: no such file or directory"},
-		{"not an authority", vault.Hashicorp{Address: "https://v:8200", Token: some, CACert: "vault.go"}, "it holds no PEM certificate"},
+		{"not an authority", vault.Hashicorp{Address: "https://v:8200", Token: some, CACert: "vault.go"}, "it contains no PEM certificate"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -58,10 +58,10 @@ func (f *file) readKeys() ([]*age.X25519Identity, error) {
 		ids = append(ids, id)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, badKey(path, "it cannot be read as text")
+		return nil, badKey(path, "it is not text")
 	}
 	if len(ids) == 0 {
-		return nil, badKey(path, "it holds no age identity")
+		return nil, badKey(path, "it contains no age identity")
 	}
 	return ids, nil
 }
@@ -69,7 +69,7 @@ func (f *file) readKeys() ([]*age.X25519Identity, error) {
 func badKey(path, why string) error {
 	return &BackendError{
 		Backend: fileName, Op: "use", Where: path, Reason: Corrupt, why: why,
-		Hint: "put the key file back from a backup; without it the vault file cannot be opened",
+		Hint: "restore the key file from a backup; without it the vault file cannot be opened",
 	}
 }
 
@@ -139,7 +139,7 @@ func (v *Vault) keyOf(sealed []byte) (*sealKey, error) {
 	}
 	return nil, &BackendError{
 		Backend: sealName, Op: "open", Where: "with " + v.sealFile.key, Reason: WrongKey,
-		why: "the data was sealed with another key", Hint: "add the line of the key file that was there when it was sealed",
+		why: "the data was sealed with another key", Hint: "add the line that the key file had when the data was sealed",
 	}
 }
 
@@ -172,7 +172,7 @@ func (v *Vault) sealKeys(create bool) ([]*sealKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &BackendError{
 			Backend: sealName, Op: "open", Where: "with " + v.sealFile.key, Reason: NoKey,
-			why: "the key file is not there", Hint: "put it back from a backup", Err: err,
+			why: "the key file is missing", Hint: "restore it from a backup", Err: err,
 		}
 	}
 	if err != nil {

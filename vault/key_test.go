@@ -51,7 +51,7 @@ func TestSealAndOpen(t *testing.T) {
 	other := open(t, vault.Config{Dir: t.TempDir()})
 	_, err = other.Open(sealed, about)
 	vaulttest.WantReason(t, err, vault.NoKey)
-	require.ErrorContains(t, err, "the key file is not there; put it back from a backup")
+	require.ErrorContains(t, err, "the key file is missing; restore it from a backup")
 	_, err = other.Seal(nil, nil)
 	require.NoError(t, err)
 	_, err = other.Open(sealed, about)

@@ -54,14 +54,14 @@ func (l *login) check() error {
 		}
 	}
 	if ways != 1 {
-		return misconfiguredLogin("there must be one way to log in", "give one of token, token_file and approle under vault.hashicorp.auth")
+		return misconfiguredLogin("exactly one way to log in is needed", "give one of token, token_file and approle under vault.hashicorp.auth")
 	}
 	if a := l.cfg.AppRole; a != nil {
 		if (a.RoleID == "") == (a.RoleIDFile == "") {
-			return misconfiguredLogin("an AppRole needs one role ID", "give one of role_id and role_id_file")
+			return misconfiguredLogin("an AppRole needs exactly one role ID", "give one of role_id and role_id_file")
 		}
 		if a.SecretID.IsZero() == (a.SecretIDFile == "") {
-			return misconfiguredLogin("an AppRole needs one secret ID", "give one of secret_id and secret_id_file")
+			return misconfiguredLogin("an AppRole needs exactly one secret ID", "give one of secret_id and secret_id_file")
 		}
 	}
 	return nil
@@ -129,7 +129,7 @@ func (l *login) relogin(ctx context.Context, refused string) error {
 			return err
 		}
 		if token == refused {
-			return l.badLogin("the token is not valid: it has ended or was revoked", "give a new token", nil)
+			return l.badLogin("the token is not valid: it has expired or was revoked", "give a new token", nil)
 		}
 	}
 	return l.logIn(ctx)
@@ -160,7 +160,7 @@ func (l *login) renew(ctx context.Context) error {
 	left := old.expires.Sub(l.now())
 	if left <= 0 {
 		if err == nil || isDenied(err) {
-			return l.badLogin("the token has ended and cannot be renewed", "give a new token", err)
+			return l.badLogin("the token has expired and cannot be renewed", "give a new token", err)
 		}
 		return err
 	}
@@ -183,7 +183,7 @@ func (l *login) logIn(ctx context.Context) error {
 	case isNotVault(err):
 		return err
 	case code == http.StatusBadRequest || code == http.StatusForbidden || code == http.StatusNotFound:
-		return l.badLogin("the AppRole is refused", "check role_id, secret_id (it may have ended or be used up), the mount of the auth method and the namespace", err)
+		return l.badLogin("the AppRole was refused", "check role_id, secret_id (it may have expired or be used up), the mount of the auth method and the namespace", err)
 	case err != nil:
 		return err
 	case s == nil || s.Auth == nil || s.Auth.ClientToken == "":
@@ -221,7 +221,7 @@ func (l *login) useGivenToken(ctx context.Context) error {
 	s, err := l.client.Auth().Token().LookupSelfWithContext(ctx)
 	switch {
 	case isInvalidToken(err):
-		return l.badLogin("the token is not valid: it has ended or was revoked", "give a new token", err)
+		return l.badLogin("the token is not valid: it has expired or was revoked", "give a new token", err)
 	case isDenied(err): // its policy does not allow lookup-self, but may allow reading
 		l.setToken(token, 0, false)
 		return nil
@@ -258,7 +258,7 @@ func (l *login) fromFile(path string) (string, error) {
 		err = errors.New("the file is too long for a credential")
 	}
 	if err != nil {
-		return "", l.badLogin(fmt.Sprintf("%s: %s", path, reasonOf(err)), "put the credential into that file, readable for this user", err)
+		return "", l.badLogin(fmt.Sprintf("%s: %s", path, reasonOf(err)), "put the credential into that file, and make it readable for this user", err)
 	}
 	return text, nil
 }
@@ -318,24 +318,24 @@ func (l *login) explain(op string, err error) *BackendError {
 		if errors.Is(err, context.Canceled) {
 			e.why = "it was interrupted"
 		}
-		e.Hint = "see that the server runs and can be reached from here"
+		e.Hint = "make sure that the server runs and can be reached from here"
 	case Slow:
 		if status(err) == http.StatusTooManyRequests {
-			e.Hint = "raise the rate limit quota of the server"
+			e.Hint = "raise the server's rate limit quota"
 			break
 		}
 		e.why = fmt.Sprintf("no answer within %s", l.cfg.Timeout)
-		e.Hint = "see what keeps it, or raise vault.hashicorp.timeout"
+		e.Hint = "find out what slows it down, or raise vault.hashicorp.timeout"
 	case Sealed:
 		e.Hint = "unseal it: vault operator unseal"
 	case DNS:
-		e.Hint = "check vault.hashicorp.address and the name servers of this machine"
+		e.Hint = "check vault.hashicorp.address and this machine's name servers"
 	case TLS:
-		e.Hint = "set vault.hashicorp.ca_cert to the PEM file of its authority, and check that the address has the right name and https"
+		e.Hint = "set vault.hashicorp.ca_cert to the PEM file of its certificate authority, and check that the address has the right name and uses https"
 	case Conflict:
 		e.Hint = "try again"
 	case BadAnswer:
-		e.why = "the answer is not one of a vault"
+		e.why = "the answer is not from HashiCorp Vault"
 		e.Hint = "check vault.hashicorp.address: a proxy or another server may answer there"
 	}
 	if code := status(err); code != 0 && e.why == "" {

@@ -126,7 +126,7 @@ func (v *Vault) Seal(plaintext, context []byte) ([]byte, error) {
 // Open decrypts what Seal encrypted in the same context.
 func (v *Vault) Open(sealed, context []byte) ([]byte, error) {
 	if len(sealed) < headerSize || sealed[0] != sealVersion && sealed[0] != firstVersion {
-		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "this is not sealed data, or not all of it", Hint: "restore it from a backup"}
+		return nil, &BackendError{Backend: sealName, Op: "open", Reason: Corrupt, why: "this is not sealed data, or it is incomplete", Hint: "restore it from a backup"}
 	}
 	k, err := v.keyOf(sealed)
 	if err != nil {

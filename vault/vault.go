@@ -360,14 +360,14 @@ func (v *Vault) Remove(ctx context.Context, name string) error {
 
 func (v *Vault) write(ctx context.Context, name string, e edit) error {
 	if _, ok := v.cfg.Fixed[name]; ok {
-		return &BackendError{Backend: "fixed", Op: "write", Connection: name, Reason: ReadOnly, Hint: "change the test or the recording that gives it"}
+		return &BackendError{Backend: "fixed", Op: "write", Connection: name, Reason: ReadOnly, Hint: "change the test or the recording that defines it"}
 	}
 	if fromEnv, err := v.env.read(ctx, name); err == nil && len(fromEnv.secrets) > 0 {
 		return v.env.write(ctx, name, e)
 	}
 	store, _ := v.backendOf(name)
 	if store == nil {
-		return &BackendError{Backend: fileName, Op: "write", Connection: name, Reason: Misconfigured, Hint: "give a data folder in the project file, or map the connection to a path", why: "there is no place to store it"}
+		return &BackendError{Backend: fileName, Op: "write", Connection: name, Reason: Misconfigured, Hint: "give a data folder in the project file, or map the connection to a path", why: "there is nowhere to store it"}
 	}
 	if err := store.write(ctx, name, e); err != nil {
 		return err
@@ -388,7 +388,7 @@ func checkName(name string) *InvalidFieldError {
 	if len(name) <= 128 && namePattern.MatchString(name) {
 		return nil
 	}
-	return &InvalidFieldError{Connection: name, Field: "name", Problem: "it is not a name", Hint: "use a letter, then letters, digits, '_', '.' or '-', 128 at most"}
+	return &InvalidFieldError{Connection: name, Field: "name", Problem: "it is not a valid name", Hint: "use a letter, then letters, digits, '_', '.' or '-', at most 128 characters"}
 }
 
 // Check returns the errors in the connections that a project file declares, at most one about
@@ -410,7 +410,7 @@ func Check(declared map[string]Mapping) (wrong []*InvalidFieldError) {
 			}
 		}
 		if (m.Path == "") != (m.Mount == "") {
-			wrong = append(wrong, &InvalidFieldError{Connection: name, App: app, Field: "vault", Problem: "a mount and a path belong together", Hint: "give both"})
+			wrong = append(wrong, &InvalidFieldError{Connection: name, App: app, Field: "vault", Problem: "a mount and a path must be given together", Hint: "give both"})
 		}
 		if m.KV < 0 || m.KV > 2 {
 			wrong = append(wrong, &InvalidFieldError{Connection: name, App: app, Field: "kv", Problem: "there is no such version of the key-value engine", Hint: "use 1 or 2"})

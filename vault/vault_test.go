@@ -79,19 +79,19 @@ func TestResolve(t *testing.T) {
 			name: "mapped without a server", ask: "crm", declared: map[string]vault.Mapping{"crm": {App: vault.HTTP, Mount: "kv", Path: "crm"}},
 			err: `connection "crm": hashicorp vault: cannot read: it is mapped to kv/crm, but no server is configured; give vault.hashicorp in the project file, or set FACTEUR_CONNECTION_CRM_TOKEN`,
 		}, {
-			name: "not a name", ask: "../shop", err: `connection "../shop": name: it is not a name; use a letter`,
+			name: "not a name", ask: "../shop", err: `connection "../shop": name: it is not a valid name; use a letter`,
 		}, {
 			name: "no such app", ask: "a", env: variables{"FACTEUR_CONNECTION_A_APP": "sms", "FACTEUR_CONNECTION_A_TOKEN": "x"},
 			err: `connection "a" (SMS): app: there is no such app; use one of HTTP, WEBHOOK, WHATSAPP`,
 		}, {
 			name: "a token with a space", ask: "a", env: variables{"FACTEUR_CONNECTION_A_TOKEN": "x y"},
-			err: `connection "a" (WHATSAPP): token: it holds a space; it should be: access token`,
+			err: `connection "a" (WHATSAPP): token: it contains a space; expected: access token`,
 		}, {
 			name: "a token with a line break", ask: "a", env: variables{"FACTEUR_CONNECTION_A_TOKEN": "x\r\nX-Evil: y"},
-			err: `connection "a" (WHATSAPP): token: it holds a line break`,
+			err: `connection "a" (WHATSAPP): token: it contains a line break`,
 		}, {
 			name: "a phone number for its id", ask: "a", env: variables{"FACTEUR_CONNECTION_A_TOKEN": "x", "FACTEUR_CONNECTION_A_SENDER_PHONE_ID": "+33612345678"},
-			err: `connection "a" (WHATSAPP): sender_phone_id: it does not match ^[0-9]+$; it should be: phone number ID`,
+			err: `connection "a" (WHATSAPP): sender_phone_id: it does not match ^[0-9]+$; expected: phone number ID`,
 		},
 	}
 	for _, tt := range tests {
@@ -173,12 +173,12 @@ func TestNewChecksTheProjectFile(t *testing.T) {
 	}})
 	require.Error(t, err)
 	for _, want := range []string{
-		`"9": name: it is not a name`,
+		`"9": name: it is not a valid name`,
 		`"a" (SMS): app: there is no such app`,
 		`"b" (WHATSAPP): token: it is a secret and does not belong in plain text; store it in the vault`,
 		`"c" (WHATSAPP): sender_phone: there is no such field; use one of token, app_secret,`,
 		`"d" (WHATSAPP): tokn: there is no such field`,
-		`"e" (WHATSAPP): vault: a mount and a path belong together`,
+		`"e" (WHATSAPP): vault: a mount and a path must be given together`,
 		`"e" (WHATSAPP): kv: there is no such version`,
 	} {
 		require.ErrorContains(t, err, want)

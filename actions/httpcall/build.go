@@ -52,7 +52,7 @@ func (r requester) build(ctx context.Context, k *credentials, in Input) (*http.R
 	}
 	req, err := http.NewRequestWithContext(ctx, in.Method, u.String(), body)
 	if err != nil {
-		return nil, invalid("url: it is not an address that can be called")
+		return nil, invalid("url: it is not a valid address")
 	}
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
@@ -75,11 +75,11 @@ func parseURL(text string) (*url.URL, error) {
 	case err != nil:
 		return nil, errors.New("it is not an address: write https://host/path")
 	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("the scheme is %s, only http and https are known", u.Scheme)
+		return nil, fmt.Errorf("the scheme is %s, but only http and https are supported", u.Scheme)
 	case u.Scheme == "" && u.Host != "", u.Scheme != "" && u.Host == "":
 		return nil, errors.New("it is not an address: write https://host/path")
 	case u.User != nil:
-		return nil, errors.New("it holds credentials: store them in a connection (facteur vault set)")
+		return nil, errors.New("it contains credentials: store them in a connection (facteur vault set)")
 	}
 	u.Fragment = ""
 	return u, nil
@@ -98,7 +98,7 @@ func (p Policy) refusal(u *url.URL) *call.Error {
 	}
 	return &call.Error{
 		Code: "host_refused", Class: "policy",
-		Message: fmt.Sprintf("%s is not among the hosts that flows may call", u.Host),
+		Message: fmt.Sprintf("flows may not call the host %s", u.Host),
 		Details: map[string]any{"help": allowHelp},
 	}
 }
@@ -186,7 +186,7 @@ func values(object map[string]any) (url.Values, error) {
 			case float64:
 				out.Add(name, strconv.FormatFloat(item, 'f', -1, 64))
 			case map[string]any, []any:
-				return nil, fmt.Errorf("%q holds a list or an object; use json(…) to write it as text", name)
+				return nil, fmt.Errorf("%q contains a list or an object; use json(…) to write it as text", name)
 			default:
 				b, err := schema.AppendJSON(nil, item) // a time or a duration
 				if err != nil {
@@ -208,11 +208,11 @@ func badHeader(name, value string, k *credentials) string {
 	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(nameRunes, r) }):
 		return strconv.Quote(name) + " is not the name of a header"
 	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-		return "the value of " + name + " holds a line break or another control character"
+		return "the value of " + name + " contains a line break or another control character"
 	case slices.Contains([]string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Te", "Trailer", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection"}, http.CanonicalHeaderKey(name)):
-		return name + " is set by the program, not by flows"
+		return name + " is set by facteur and cannot be set by flows"
 	case k != nil && strings.EqualFold(name, k.header):
-		return name + " is what the connection sets: leave it out"
+		return name + " is set by the connection: leave it out"
 	}
 	return ""
 }

@@ -18,7 +18,7 @@ func (p Policy) check(in schema.Value) schema.Violations {
 		switch host, _, _ := strings.Cut(text, "/"); {
 		case err == nil && u.Host == "" && strings.Contains(host, ".") && !strings.HasPrefix(host, "."):
 			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Warning: true,
-				Message: "without https:// this is a path below the base_url of the connection", Hint: "write https:// before it, or / before a path"})
+				Message: "without https:// this is a path below the connection's base_url", Hint: "put https:// before it, or / before a path"})
 		case err != nil:
 			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Message: err.Error(), Hidden: strings.Contains(text, "@")})
 		case u.Host != "":
@@ -34,7 +34,7 @@ func (p Policy) check(in schema.Value) schema.Violations {
 		}
 	}
 	if len(bodies) > 1 {
-		add(bodies[1], "http-one-body", "give one of json, form and text", "there is a body already")
+		add(bodies[1], "http-one-body", "give one of json, form and text", "there is already a body")
 	}
 	method, known := in.Get("method").Text()
 	if !in.Get("method").Present() {

@@ -52,7 +52,7 @@ func (k *credentials) resolve(u *url.URL) (*url.URL, error) {
 		full.RawPath, full.RawQuery, full.Fragment = "", u.RawQuery, ""
 		return &full, nil
 	case !strings.EqualFold(u.Host, k.base.Host) || u.Scheme != k.base.Scheme:
-		return nil, fmt.Errorf("connection %q belongs to %s://%s, so it does not go to %s://%s", k.name, k.base.Scheme, k.base.Host, u.Scheme, u.Host)
+		return nil, fmt.Errorf("the connection %q belongs to %s://%s, so its credentials are not sent to %s://%s", k.name, k.base.Scheme, k.base.Host, u.Scheme, u.Host)
 	}
 	return u, nil
 }

@@ -20,15 +20,15 @@ import (
 
 // An Input is the input of http.request.
 type Input struct {
-	Method          string            `json:"method" schema:"foldcase,enum=GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS,default=GET" doc:"GET unless given"`
-	URL             string            `json:"url" schema:"required,minLength=1,maxLength=8192" doc:"the address, http or https; a path goes below the base_url of the connection"`
-	Query           map[string]any    `json:"query,omitempty" doc:"added to the address: texts, numbers, booleans, or lists of them"`
-	Headers         map[string]string `json:"headers,omitempty" doc:"further headers; credentials belong in a connection"`
+	Method          string            `json:"method" schema:"foldcase,enum=GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS,default=GET" doc:"the method; GET by default"`
+	URL             string            `json:"url" schema:"required,minLength=1,maxLength=8192" doc:"the address, http or https; a path is relative to the connection's base_url"`
+	Query           map[string]any    `json:"query,omitempty" doc:"added to the address: strings, numbers, booleans, or lists of them"`
+	Headers         map[string]string `json:"headers,omitempty" doc:"additional headers; credentials belong in a connection"`
 	JSON            any               `json:"json,omitempty" doc:"the body, sent as JSON; one of json, form and text"`
 	Form            map[string]any    `json:"form,omitempty" doc:"the body, sent as a form"`
-	Text            *string           `json:"text,omitempty" doc:"the body, sent as it is"`
-	ExpectStatus    any               `json:"expect_status,omitempty" doc:"the status, or a list of them, that means success; every one below 400 unless given"`
-	FollowRedirects bool              `json:"follow_redirects,omitempty" doc:"follow up to 5 redirects; without it, a redirect is an answer like others"`
+	Text            *string           `json:"text,omitempty" doc:"the body, sent unchanged"`
+	ExpectStatus    any               `json:"expect_status,omitempty" doc:"the status, or a list of statuses, that means success; by default every status below 400"`
+	FollowRedirects bool              `json:"follow_redirects,omitempty" doc:"follow up to 5 redirects; otherwise a redirect is an answer like any other"`
 }
 
 // SchemaType is the fields' schema, with hints for the names that other tools use for the body.
@@ -42,7 +42,7 @@ var inputSchema = sync.OnceValue(func() *schema.Type {
 		for _, name := range [...]string{"body", "data", "payload"} {
 			if _, ok := object[name]; ok {
 				found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "unknown-field", OnKey: true, Message: fmt.Sprintf("no field %q", name),
-					Hint: "a body stands under json, form or text"})
+					Hint: "put the body into json, form or text"})
 			}
 		}
 		return found
@@ -53,7 +53,7 @@ var inputSchema = sync.OnceValue(func() *schema.Type {
 // An Output is the output of http.request, also when it fails.
 type Output struct {
 	StatusCode int64             `json:"status_code" schema:"required,always" doc:"HTTP status; 0: no answer"`
-	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers of the answer, their names in small letters"`
+	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers of the answer, with names in lower case"`
 	JSON       any               `json:"json" schema:"required,always,plain" doc:"the answer if it is JSON, otherwise null"`
 	Text       string            `json:"text" schema:"required,always" doc:"the answer as text"`
 }
@@ -68,7 +68,7 @@ func Request(policy Policy, transport http.RoundTripper) actions.Action {
 	return actions.Define(actions.Spec[*credentials]{
 		Signature: call.Signature{
 			Name:               "http.request",
-			Doc:                "Makes one HTTP request. An answer of 400 and above is a failure, unless expect_status says other.",
+			Doc:                "Makes one HTTP request. A status of 400 or above is a failure, unless expect_status says otherwise.",
 			App:                string(vault.HTTP),
 			ConnectionOptional: true,
 			Idempotent:         idempotent,

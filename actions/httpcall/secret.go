@@ -18,7 +18,7 @@ func warnSecrets(in schema.Value) (found schema.Violations) {
 		value, _ := at.Text()
 		if setup, is := secretHeader(name, strings.TrimSpace(value)); is {
 			found = append(found, schema.Violation{Path: at.Path(), Rule: "http-secret", Warning: true, OnKey: true, Hidden: true,
-				Message: "whoever reads the flow, or a journal of it, reads this secret",
+				Message: "anybody who can read the flow, or the journal of a run, can read this secret",
 				Hint:    "store it with \"facteur vault set NAME --app HTTP" + setup + "\", give the step connection: NAME, and remove the header"})
 		}
 	}

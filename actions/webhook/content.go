@@ -23,7 +23,7 @@ func parseBody(kind string, body []byte) (any, error) {
 			return v, nil
 		}
 		if isJSON {
-			return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body is no JSON: " + err.Error()}
+			return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body is not JSON: " + err.Error()}
 		}
 	}
 	if !utf8.Valid(body) {

@@ -18,15 +18,15 @@ const Name = "webhook"
 type Request struct {
 	Path       string            `json:"path" schema:"required,always" doc:"the path, as in the trigger or the wait_for"`
 	Body       any               `json:"body" schema:"required,always" doc:"the body: parsed if it is JSON, otherwise its text"`
-	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers, their names in small letters"`
-	ReceivedAt time.Time         `json:"received_at" schema:"required,always" doc:"when it came"`
+	Headers    map[string]string `json:"headers" schema:"required,always" doc:"the headers, with names in lower case"`
+	ReceivedAt time.Time         `json:"received_at" schema:"required,always" doc:"when it arrived"`
 }
 
 // Event returns the kind of event that flows can wait for.
 func Event() call.Event {
 	return call.Event{
 		Name:       Name,
-		Doc:        "A request to a path of the daemon. It counts from the run's start on.",
+		Doc:        "A request to a path of the daemon. A wait_for matches those that arrived since the run started.",
 		Type:       schema.Of[Request](),
 		By:         "path",
 		Subject:    Path,

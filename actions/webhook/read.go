@@ -50,7 +50,7 @@ const (
 // Read reads the body of a request byte by byte as it was signed. Its error is a *Refusal.
 func (b *Reader) Read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body is compressed; send it as it is"}
+		return nil, &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "the body is compressed; send it uncompressed"}
 	}
 	if r.ContentLength > b.Most {
 		return nil, b.tooLong()
@@ -72,9 +72,9 @@ func (b *Reader) Read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case errors.As(err, &long):
 		return nil, b.tooLong()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body did not come within %s", timeout)}
+		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: fmt.Sprintf("the body did not arrive within %s", timeout)}
 	}
-	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body broke off", Err: err}
+	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "the body was cut off", Err: err}
 }
 
 // readBody reads a body that says how long it is; less than 0: it does not.
@@ -92,7 +92,7 @@ func (b *Reader) readBody(from io.Reader, says int64) ([]byte, error) {
 	}
 	defer b.long.Add(-says)
 	if b.long.Add(says) > mostLong {
-		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "too many long bodies come at the same time; send it again"}
+		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "too many long bodies are arriving at the same time; send it again"}
 	}
 	_, err := body.ReadFrom(from)
 	return body.Bytes(), err

@@ -22,8 +22,8 @@ const (
 var (
 	errApp    = errors.New("the connection is not of app WEBHOOK")
 	errSecret = errors.New("the connection has no secret")
-	errNone   = errors.New("the request has no proof in the header that the connection names")
-	errWrong  = errors.New("the proof of the request is not that of the connection")
+	errNone   = errors.New("the request has no signature or secret in the header that the connection names")
+	errWrong  = errors.New("the signature or secret of the request does not match the connection")
 )
 
 // Verify checks that who sent a request knows the secret of a connection, in a time that

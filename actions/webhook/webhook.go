@@ -126,9 +126,9 @@ func refuse(w http.ResponseWriter, e *Refusal) {
 func (h *handler) logRefusal(e *Refusal, d Delivery) {
 	switch {
 	case e.Status == http.StatusServiceUnavailable:
-		h.notices.Print(slog.LevelError, "503 "+d.Path, "a webhook was not taken; its sender has to send it again", "path", d.Path, "reason", e.Error())
+		h.notices.Print(slog.LevelError, "503 "+d.Path, "a webhook was not accepted; its sender has to send it again", "path", d.Path, "reason", e.Error())
 	case e.Status == http.StatusNotFound && e.Err != nil:
-		h.notices.Print(slog.LevelInfo, "404", "a webhook came to a path that no flow has", "path", d.Path, "reason", e.Err.Error())
+		h.notices.Print(slog.LevelInfo, "404", "a webhook arrived at a path that no flow uses", "path", d.Path, "reason", e.Err.Error())
 	case e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed:
 		h.notices.Print(slog.LevelWarn, http.StatusText(e.Status)+d.Path, "a webhook was refused", "path", d.Path, "status", e.Status, "reason", e.Error())
 	}
@@ -137,7 +137,7 @@ func (h *handler) logRefusal(e *Refusal, d Delivery) {
 // accept verifies a request, and delivers it. Its error is a *Refusal.
 func (h *handler) accept(w http.ResponseWriter, r *http.Request) (d Delivery, err error) {
 	if r.Method != http.MethodPost {
-		return d, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "a webhook is a POST"}
+		return d, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "a webhook must be a POST request"}
 	}
 	d.At = h.Now().UTC()
 	path, err := Path(r.PathValue("path"))
@@ -176,18 +176,20 @@ func (h *handler) notFound() error {
 	if h.Paths == nil {
 		return errNoPath()
 	}
-	there := "no flow takes webhooks"
+	there := "no flow accepts webhooks"
 	if paths := h.Paths(); len(paths) > 0 {
-		there = "flows take webhooks at " + strings.Join(paths, ", ")
+		there = "flows accept webhooks at " + strings.Join(paths, ", ")
 	}
-	refusal := &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here", Err: errors.New(there)}
+	refusal := &Refusal{Status: http.StatusNotFound, Reason: "there is no webhook at this path", Err: errors.New(there)}
 	if h.Explain {
 		refusal.Reason = refusal.Error()
 	}
 	return refusal
 }
 
-func errNoPath() error { return &Refusal{Status: http.StatusNotFound, Reason: "there is nothing here"} }
+func errNoPath() error {
+	return &Refusal{Status: http.StatusNotFound, Reason: "there is no webhook at this path"}
+}
 
 // deliveryID returns the id of an event.
 func deliveryID(d Delivery, header http.Header) string {
@@ -249,9 +251,9 @@ func (s pathConnections) verify(header http.Header, body []byte, open bool) (con
 	switch {
 	case s.err != nil:
 		if s.explain {
-			return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "it cannot be checked who sent it: " + s.err.Error()}
+			return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "its sender cannot be verified: " + s.err.Error()}
 		}
-		return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "it cannot be checked who sent it; send it again", Err: s.err}
+		return "", &Refusal{Status: http.StatusServiceUnavailable, Reason: "its sender cannot be verified; send it again", Err: s.err}
 	case open:
 		return NoConnection, nil
 	}
@@ -266,11 +268,11 @@ func (s pathConnections) verify(header http.Header, body []byte, open bool) (con
 func (s pathConnections) expectedProofs() string {
 	var ways []string
 	for _, c := range s.all {
-		what := "the HMAC-SHA256 of the body by the secret of"
+		what := "the HMAC-SHA256 of the body with the secret of"
 		if c.Get("type") == "shared" {
 			what = "the secret of"
 		}
-		ways = append(ways, fmt.Sprintf("%s holds %s %s", headerOf(c), what, c.Name))
+		ways = append(ways, fmt.Sprintf("%s must contain %s %s", headerOf(c), what, c.Name))
 	}
 	return strings.Join(ways, ", or ")
 }

@@ -216,10 +216,10 @@ func TestUnknownPath(t *testing.T) {
 // TestExplain: only those who develop are told what a request lacks, and nobody a secret.
 func TestExplain(t *testing.T) {
 	for _, tt := range []struct{ name, path, told, explained string }{
-		{"the vault is down", "/hooks/broken", "send it again", "who sent it: the vault does not answer"},
+		{"the vault is down", "/hooks/broken", "send it again", "its sender cannot be verified: the vault does not answer"},
 		{"a connection of another app", "/hooks/wrong", "send it again", "whatsapp: the connection is not of app WEBHOOK"},
-		{"no such path", "/hooks/order", "there is nothing here", "there is nothing here: flows take webhooks at /broken, /half, /mixed, /open, /orders, /paid, /wrong"},
-		{"no proof", "/hooks/paid", "the connection names", "X-Bank-Key holds the secret of bank, or X-Hub-Signature-256 holds the HMAC-SHA256 of the body by the secret of shop"},
+		{"no such path", "/hooks/order", "there is no webhook at this path", "there is no webhook at this path: flows accept webhooks at /broken, /half, /mixed, /open, /orders, /paid, /wrong"},
+		{"no proof", "/hooks/paid", "the connection names", "X-Bank-Key must contain the secret of bank, or X-Hub-Signature-256 must contain the HMAC-SHA256 of the body with the secret of shop"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newReceiver()

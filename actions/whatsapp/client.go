@@ -115,7 +115,7 @@ func (p *client) request(a *Account, sender string, body []byte) (*http.Request,
 // A response is the API's answer to a request. Every field is optional.
 type response struct {
 	actions.Answer
-	json      any // the whole body, nil if it is no JSON
+	json      any // the whole body, nil if it is not JSON
 	messageID string
 	status    string // message_status
 	waID      string

@@ -26,7 +26,7 @@ func Events() []call.Event {
 	return []call.Event{
 		{
 			Name:      "whatsapp.message",
-			Doc:       "A WhatsApp message to the business. It counts from the run's latest message to its sender on.",
+			Doc:       "A WhatsApp message to the business. A wait_for matches those that arrived since the run's latest message to their sender.",
 			Type:      schema.Of[Inbound](),
 			By:        "from",
 			Subject:   contactKey,

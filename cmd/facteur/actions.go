@@ -48,7 +48,7 @@ func (a *app) actionsCommand() *cobra.Command {
 			}
 			if event := catalog.Event(args[0]); event != nil {
 				if len(args) > 1 {
-					return userError("facteur actions "+args[0], "%s is an event, and has no kinds", args[0])
+					return userError("facteur actions "+args[0], "%s is an event and has no kinds", args[0])
 				}
 				return printEvent(a.stdout, event)
 			}

@@ -38,7 +38,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		hint := seeHelp(c)
 		if name == "PATH" {
-			hint = "for all that is in this folder: " + c.CommandPath() + " ."
+			hint = "for everything in this folder: " + c.CommandPath() + " ."
 		}
 		if len(args) == 0 {
 			return userError(hint, "%s takes at least one %s", c.CommandPath(), name)

@@ -47,8 +47,8 @@ func (a *app) backup(ctx context.Context, file string) error {
 		return err
 	}
 	if p.Server.Engine == project.EngineTemporal {
-		return systemError(errors.New("with the engine temporal there is nothing to back up here: the Temporal server keeps the runs, PostgreSQL the ledger"),
-			"back those up by their own means, and copy the key file, vault.age and keys.json, which hold the connections and the API keys")
+		return systemError(errors.New("with the engine temporal there is nothing to back up here: the runs are in the Temporal server, the ledger is in PostgreSQL"),
+			"back those up with their own tools, and copy the key file, vault.age and keys.json, which hold the connections and the API keys")
 	}
 	ctx, _, stop := a.interrupts(ctx, func(int) {})
 	defer stop()
@@ -58,7 +58,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 		return systemError(fmt.Errorf("there is nothing to back up in %s", project.RelPath(dir)), "see data: in "+project.FileName)
 	}
 	if _, err := os.Lstat(file); err == nil {
-		return userError("choose another name", "%s is there already, and a backup overwrites nothing", file)
+		return userError("choose another name", "%s already exists, and a backup never overwrites a file", file)
 	}
 	work, err := os.MkdirTemp(filepath.Dir(file), ".facteur-backup-*")
 	if err != nil {
@@ -72,7 +72,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 	if err != nil {
 		return systemError(fmt.Errorf("the backup: %w", err), "there is no backup")
 	}
-	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not in it: keep a copy of it elsewhere\n", file, bytesText(size), project.RelPath(dir))
+	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not included: keep a copy of it elsewhere\n", file, bytesText(size), project.RelPath(dir))
 	return nil
 }
 

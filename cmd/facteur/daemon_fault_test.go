@@ -255,7 +255,7 @@ func TestManyDaemons(t *testing.T) {
 	for range 3 {
 		code, log := s.serveUntilExit()
 		assert.Equal(t, exitSystem, code)
-		assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder \S+ already`, log)
+		assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, is already using the data folder \S+`, log)
 		assert.Contains(t, log, "hint: stop it first")
 	}
 	for range 3 {
@@ -303,7 +303,7 @@ func TestTerminatedDaemon(t *testing.T) {
 	run := start()
 	require.Eventually(t, func() bool { return s.api.Counts().Requests == 1 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
-	s.daemon.log.Wait(t, "stopping: what is under way finishes")
+	s.daemon.log.Wait(t, "stopping: calls in progress finish")
 	taken := []string{run}
 	var err error
 	require.Eventually(t, func() bool { // it says that it stops just before it does
@@ -334,10 +334,10 @@ func TestTerminatedDaemon(t *testing.T) {
 	run = start()
 	require.Eventually(t, func() bool { return s.api.Counts().Requests == len(taken)+1 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
-	s.daemon.log.Wait(t, "stopping: what is under way finishes")
+	s.daemon.log.Wait(t, "stopping: calls in progress finish")
 	require.NoError(t, s.daemon.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, s.daemon.Wait())
-	assert.Contains(t, s.daemon.log.String(), "cutting off what is under way")
+	assert.Contains(t, s.daemon.log.String(), "cutting off calls in progress")
 	s.startDaemon()
 	d, err := s.client.Run(t.Context(), run, 20*time.Second)
 	require.NoError(t, err)

@@ -67,7 +67,7 @@ at the end. To inspect them, give other commands the address of the page, as in
 func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	for _, address := range []string{f.listen, f.simulator} {
 		if !server.IsLoopback(address) {
-			return userError("choose one such as 127.0.0.1:8080; for others there is facteur serve", "%s is not on the loopback, and whoever reached it could run flows", address)
+			return userError("choose one such as 127.0.0.1:8080, or use facteur serve", "%s is not a loopback address, so anybody who can reach it could run flows", address)
 		}
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -108,10 +108,10 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	}
 	defer w.Close()
 	fmt.Fprintf(a.stdout, "http://%s\n", o.Page.Addr())
-	fmt.Fprintf(a.stderr, "flows   http://%s/\nphone   http://%s/\nready in %v; it reads the flows again whenever a file of %s is saved\n",
+	fmt.Fprintf(a.stderr, "flows   http://%s/\nphone   http://%s/\nready in %v; flows are reloaded whenever a file in %s is saved\n",
 		o.Page.Addr(), o.Phone.Addr(), time.Since(began).Round(time.Millisecond), project.RelPath(p.Root))
 	if names, _ := p.Index(); len(names) == 0 {
-		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or have a project written with: facteur init DIR\n", project.FlowSuffix)
+		fmt.Fprintf(a.stderr, "there are no flows here yet: save one as NAME%s, or create a project with: facteur init DIR\n", project.FlowSuffix)
 	}
 	return w.Run(soft, stop)
 }

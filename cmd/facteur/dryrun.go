@@ -28,7 +28,7 @@ type dryRequest struct {
 	Method  string            `json:"method"`
 	URL     string            `json:"url"`
 	Headers map[string]string `json:"headers"`
-	Body    any               `json:"body,omitempty"` // a text where it is no JSON
+	Body    any               `json:"body,omitempty"` // a text where it is not JSON
 }
 
 func newDryRun() *dryRun { return &dryRun{token: rand.Text()} }

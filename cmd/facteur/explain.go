@@ -37,7 +37,7 @@ func (a *app) explain(code string) error {
 	if n, err := strconv.ParseInt(code, 10, 64); err == nil {
 		e, ok := graph.Explain(n)
 		if !ok {
-			return userError("see Meta's page of error codes; Facteur decides about it by is_transient and the HTTP status", "%d is in no catalogue of WhatsApp error codes", n)
+			return userError("see Meta's page of error codes; Facteur classifies this error by its is_transient field and the HTTP status", "%d is not a known WhatsApp error code", n)
 		}
 		return a.explainMeta(e)
 	}
@@ -52,7 +52,7 @@ func (a *app) explain(code string) error {
 		}
 		return nil
 	}
-	hint := "a code stands in brackets at the end of a diagnostic, or in the error of a step"
+	hint := "look for the code in brackets at the end of a diagnostic, or in the error of a step"
 	if near := diag.Suggest(code, append(codes.Codes(), whatsapp.RuleIDs()...)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}

@@ -78,7 +78,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		}
 		f.closers = append(f.closers, j.Close)
 		if j.Behind {
-			a.warn("the process that writes %s is stopped, or its disk failed: what it wrote last is not shown", project.RelPath(filepath.Join(dir, name)))
+			a.warn("the process that writes %s is suspended, or its disk failed: what it wrote last is not shown", project.RelPath(filepath.Join(dir, name)))
 		}
 		one := o
 		if name == project.JournalName {
@@ -89,12 +89,12 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		f.views = append(f.views, local.NewViewer(j, one))
 	}
 	if len(f.views) == 0 {
-		hint := "none was started yet, or they are elsewhere: see data: in " + project.FileName
+		hint := "none has been started yet, or they are kept elsewhere: see data: in " + project.FileName
 		if !project.HasFile(p.Root) {
 			hint = noProject
 		}
 		if p.Server.Engine == project.EngineTemporal {
-			hint = "the Temporal server keeps them, and a daemon tells of them: start one with facteur serve, or name one with --server URL"
+			hint = "the runs are in the Temporal server, and only a daemon can show them: start one with facteur serve, or name one with --server URL"
 		}
 		return nil, systemError(errors.New("no runs are kept in "+project.RelPath(dir)), hint)
 	}
@@ -106,14 +106,14 @@ func olderHint(err error) string {
 	if !errors.Is(err, journal.ErrOlder) {
 		return ""
 	}
-	return "start facteur serve once, or facteur run for a journal of runs in the foreground; an older facteur cannot read it from then on"
+	return "start facteur serve once (or, for the journal of runs in the foreground, facteur run); an older facteur cannot read the journal afterwards"
 }
 
 // Runs implements runReader.
 func (f *folder) Runs(ctx context.Context, q host.Filter) (*server.RunList, error) {
 	list := &server.RunList{Runs: []server.Run{}}
 	if q.Cursor != "" && len(f.views) > 1 {
-		return nil, userError("narrow the list with --until", "without a daemon, a list of several journals has no cursor")
+		return nil, userError("narrow the list with --until", "without a daemon, a list that spans several journals has no cursor")
 	}
 	for _, view := range f.views {
 		runs, next, err := view.List(ctx, q)

@@ -39,7 +39,7 @@ runs. The HTTP equivalent is GET /readyz; GET /healthz only shows that the daemo
 // ready asks a daemon for its readiness, again and again until it answers or wait is over.
 func (a *app) ready(ctx context.Context, f remoteFlags, wait time.Duration) (r *server.Readiness, err error) {
 	for end := time.Now().Add(wait); ; {
-		d, err := a.daemon(f, "say how it is")
+		d, err := a.daemon(f, "report its health")
 		if err == nil {
 			r, err = d.Ready(ctx)
 		}

@@ -45,13 +45,13 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 			assert.Contains(t, stderr, "damaged")
 
 			r := startTestDaemon(t, dir, api)
-			r.log.Wait(t, "calls over it are held back")
+			r.log.Wait(t, "calls through it are held back")
 			started, err := r.client.Start(t.Context(), "books", server.StartRequest{}, server.StartOption{})
 			require.NoError(t, err)
 			r.log.Wait(t, "calls are held back")
 			require.Eventually(t, func() bool {
 				_, stdout, _ := facteur(t, dir, "", "runs", "show", started.RunID)
-				return strings.Contains(stdout, "it is damaged or not complete; restore it from a backup")
+				return strings.Contains(stdout, "it is damaged or incomplete; restore it from a backup")
 			}, 20*time.Second, 10*time.Millisecond)
 			_, stdout, _ := facteur(t, dir, "", "holds")
 			assert.Contains(t, stdout, "vault.age: it is damaged")

@@ -110,10 +110,10 @@ func importOf(body map[string]any, at endpoint, connection string) *importedStep
 		}
 	}
 	if at.version != "" && at.version != whatsapp.DefaultVersion {
-		s.note("the request was to %s: set api_version of the connection, or leave it at %s", at.version, whatsapp.DefaultVersion)
+		s.note("the request was to %s: set the connection's api_version, or leave it at %s", at.version, whatsapp.DefaultVersion)
 	}
 	if at.base != "" {
-		s.note("the request was to %s: set base_url of the connection if that is right", at.base)
+		s.note("the request was to %s: set the connection's base_url if that is right", at.base)
 	}
 	if at.last == "marketing_messages" {
 		s.note("the request was to /marketing_messages; the step sends to /messages")
@@ -122,7 +122,7 @@ func importOf(body map[string]any, at endpoint, connection string) *importedStep
 	if at.sender != "" {
 		with["sender_phone_id"] = at.sender
 	} else {
-		s.note("sender_phone_id is left out: the connection names one, or add it")
+		s.note("sender_phone_id is left out: the step uses the connection's, or add it")
 	}
 	if s.body["status"] != nil && s.body["type"] == nil {
 		action, id = "whatsapp.mark_read", "mark_read"
@@ -159,10 +159,10 @@ func (s *importedStep) message(with map[string]any) {
 	}
 	if data, ok := s.body["biz_opaque_callback_data"]; ok {
 		with["tracking"] = escaped(data)
-		s.note("biz_opaque_callback_data became tracking: it comes back after the key of the call")
+		s.note("biz_opaque_callback_data became tracking: it is returned after the key of the call")
 	}
 	if s.body["recipient_type"] == "group" {
-		s.note("a step writes to people, not to groups")
+		s.note("a step sends to people, not to groups")
 	}
 	s.noteUnknown("messaging_product", "recipient_type", "to", "recipient", "type", kind, "context", "biz_opaque_callback_data")
 }
@@ -171,7 +171,7 @@ func (s *importedStep) message(with map[string]any) {
 func (s *importedStep) noteUnknown(known ...string) {
 	for _, name := range sortedNames(s.body) {
 		if !slices.Contains(known, name) {
-			s.note("%s is left out: it has no place in a step", name)
+			s.note("%s is left out: a step has no such field", name)
 		}
 	}
 }
@@ -189,17 +189,17 @@ func (s *importedStep) recipient() any {
 		if to == "" {
 			return escaped(id)
 		}
-		s.note("recipient is left out: where there is a to as well, Meta uses that")
+		s.note("recipient is left out: if a body also has to, Meta uses that")
 	}
 	switch number, abroad := strings.CutPrefix(to, "00"); {
 	case !numberLike.MatchString(to):
-		s.note("%q is no phone number: the step reads inputs.phone, which the flow has to declare: {type: string, format: e164}", to)
+		s.note("%q is not a phone number: the step uses inputs.phone, so declare it in the flow as {type: string, format: e164}", to)
 		return "${inputs.phone}"
 	case abroad:
-		s.note("%s is written with + in place of 00, which Meta refuses", to)
+		s.note("%s now starts with + in place of 00, which Meta refuses", to)
 		return "+" + number
 	case !strings.HasPrefix(to, "+"):
-		s.note("put + before %s: without it Meta puts the country code of the sender there", to)
+		s.note("put + before %s: without it, Meta puts the sender's country code there", to)
 		return "+" + to
 	}
 	return to

@@ -57,7 +57,7 @@ func (a *app) writeNew(files map[string][]byte) error {
 	for _, path := range sortedNames(files) {
 		switch _, err := os.Lstat(path); {
 		case err == nil:
-			return userError("choose another folder", "%s is there already; nothing was written", path)
+			return userError("choose another folder", "%s already exists; nothing was written", path)
 		case !errors.Is(err, fs.ErrNotExist):
 			return systemError(err, "nothing was written")
 		}

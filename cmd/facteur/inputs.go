@@ -49,7 +49,7 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 			list.Errorf("unknown-field", diag.Range{}, diag.DidYouMean(name, "inputs", p.Inputs.Names()), "%s has no input %q", p.Name, name)
 			continue
 		case given[name]:
-			list.Errorf("duplicate-key", diag.Range{}, "give it once; a list is written as JSON", "--input %s is given twice", name)
+			list.Errorf("duplicate-key", diag.Range{}, "give it once; write a list as JSON", "--input %s is given twice", name)
 			continue
 		}
 		given[name] = true
@@ -67,7 +67,7 @@ func (a *app) inputs(p *plan.Plan, f inputFlags) (map[string]any, error) {
 			list.Add(inputError(name, err))
 			if file := "@" + text; filepath.Ext(text) == ".csv" || filepath.Ext(text) == ".json" {
 				if _, ok := fileArgument(typ, file); ok {
-					list[len(list)-1].Hint = fmt.Sprintf("to read the file write --input %s=%s", name, file)
+					list[len(list)-1].Hint = fmt.Sprintf("to read the file, write --input %s=%s", name, file)
 				}
 			}
 			continue

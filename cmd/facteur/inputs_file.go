@@ -38,14 +38,14 @@ func (a *app) inputFrom(file string, typ map[string]any) (fileInput, error) {
 	}
 	if strings.HasSuffix(strings.ToLower(file), ".csv") {
 		if typ["type"] != "array" {
-			return fileInput{}, userError("", "%s: a CSV file is a list, and the input is of type %v", file, typ["type"])
+			return fileInput{}, userError("", "%s: a CSV file is a list, but the input is of type %v", file, typ["type"])
 		}
 		items, _ := typ["items"].(map[string]any)
 		return table(diag.NewSource(file, text), items)
 	}
 	v, err := schema.ReadJSON(text)
 	if err != nil {
-		return fileInput{}, userError("a file that ends in .csv is read as CSV", "%s: %w", displayName(file), err)
+		return fileInput{}, userError("only a file whose name ends in .csv is read as CSV", "%s: %w", displayName(file), err)
 	}
 	return fileInput{value: v}, nil
 }
@@ -62,7 +62,7 @@ func fileArgument(typ map[string]any, text string) (file string, ok bool) {
 func table(source *diag.Source, item map[string]any) (fileInput, error) {
 	file, text := source.Name, string(source.Text)
 	if !utf8.ValidString(text) {
-		return fileInput{}, userError("save it as \"CSV UTF-8\"", "%s is not written in UTF-8", file)
+		return fileInput{}, userError("save it as \"CSV UTF-8\"", "%s is not in UTF-8", file)
 	}
 	r := csv.NewReader(strings.NewReader(text))
 	head, _, _ := strings.Cut(text, "\n")
@@ -74,7 +74,7 @@ func table(source *diag.Source, item map[string]any) (fileInput, error) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		return fileInput{}, userError("the first line names the fields: phone,name", "%s: %w", file, err)
+		return fileInput{}, userError("put the names of the fields into the first line: phone,name", "%s: %w", file, err)
 	}
 	fields, _ := item["properties"].(map[string]any)
 	for i, name := range names {

@@ -79,7 +79,7 @@ func runInterrupted(t *testing.T, during func(r *http.Request, interrupt func(sa
 func TestFirstInterrupt(t *testing.T) {
 	code, stderr, asked := runInterrupted(t, func(_ *http.Request, interrupt func(string)) { interrupt("interrupted: .*\n") })
 	assert.Equal(t, exitFailed, code, stderr)
-	assert.Contains(t, stderr, "interrupted: what is under way finishes; interrupt again to cut it off\n")
+	assert.Contains(t, stderr, "interrupted: calls in progress finish; interrupt again to cut them off\n")
 	assert.Contains(t, stderr, "✓ first  action")
 	assert.NotContains(t, stderr, "may have been sent")
 	assert.Contains(t, stderr, "sends cancelled")
@@ -94,7 +94,7 @@ func TestSecondInterrupt(t *testing.T) {
 		<-r.Context().Done()
 	})
 	assert.Equal(t, exitFailed, code, stderr)
-	assert.Contains(t, stderr, "it may have been sent all the same")
+	assert.Contains(t, stderr, "it may have been sent")
 }
 
 // Concurrent commands have journals of their own.
@@ -127,7 +127,7 @@ func TestClosedPipe(t *testing.T) {
 		a := &app{stdin: strings.NewReader(""), stdout: brokenPipe{}, stderr: &errs}
 		assert.Equal(t, exitSystem, a.run(t.Context(), args))
 		assert.Contains(t, errs.String(), "error: the result could not be written")
-		assert.Regexp(t, `hint: the run [0-9a-v]+ succeeded all the same`, errs.String())
+		assert.Regexp(t, `hint: the run [0-9a-v]+ succeeded nevertheless`, errs.String())
 	}
 	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: brokenPipe{}}
 	assert.Equal(t, 0, a.run(t.Context(), []string{"run", "sends.flow.yaml"}), "what is told on the way does not matter")

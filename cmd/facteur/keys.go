@@ -54,7 +54,7 @@ now and cannot be shown again.`,
 			var end time.Time
 			if c.Flags().Changed("expires") {
 				if expires < time.Second {
-					return userError("such as 12h or 90d", "--expires: the key would have ended already")
+					return userError("such as 12h or 90d", "--expires: the key would already have expired")
 				}
 				end = time.Now().Add(expires)
 			}
@@ -71,7 +71,7 @@ now and cannot be shown again.`,
 				return userError("", "%w", err)
 			}
 			fmt.Fprintln(a.stdout, secret)
-			fmt.Fprintf(a.stderr, "key %s of %s may %s; end it with: facteur keys revoke %s\n", key.ID, key.Name, key.Scope, key.ID)
+			fmt.Fprintf(a.stderr, "key %s of %s has the scope %s; revoke it with: facteur keys revoke %s\n", key.ID, key.Name, key.Scope, key.ID)
 			return nil
 		},
 	}
@@ -127,7 +127,7 @@ func (a *app) keysRevoke() *cobra.Command {
 			if err := keys.Revoke(args[0]); err != nil {
 				return userError(idsOf(keys, args[0]), "%w", err)
 			}
-			fmt.Fprintf(a.stderr, "key %s is revoked\n", args[0])
+			fmt.Fprintf(a.stderr, "key %s was revoked\n", args[0])
 			return nil
 		},
 	}

@@ -70,7 +70,7 @@ func (a *app) migrateMessage(file string) error {
 	body, ok := v.(map[string]any)
 	switch {
 	case err != nil:
-		return userError("give the JSON that was sent to /v1/messages", "%s: %w", file, err)
+		return userError("give the JSON that you would send to /v1/messages", "%s: %w", file, err)
 	case !ok:
 		return userError("give one JSON object", "%s: the body of a request is an object", file)
 	}
@@ -258,7 +258,7 @@ func findings(file string, line int, found schema.Violations) []bodyFinding {
 func decodeBody(text []byte) (any, error) {
 	switch {
 	case len(bytes.TrimSpace(text)) == 0:
-		return nil, errors.New("there is nothing in it")
+		return nil, errors.New("it is empty")
 	case !utf8.Valid(text):
 		return nil, errors.New("it is not valid UTF-8")
 	}

@@ -31,7 +31,7 @@ func wantFile(path, suffix string) error {
 	case err != nil:
 		return userError("", "%w", err)
 	case info.IsDir():
-		return userError(nearFiles(path, suffix), "%s is a folder, where a file that ends in %s is wanted", path, suffix)
+		return userError(nearFiles(path, suffix), "%s is a folder, but a file that ends in %s is needed", path, suffix)
 	case filepath.Base(path) == project.FileName:
 		return userError(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
 	case suffix == project.FlowSuffix && strings.HasSuffix(path, project.TestSuffix):
@@ -73,7 +73,7 @@ func nearFiles(path, suffix string) string {
 	}
 	files := searchFiles(root, suffix)
 	if len(files) == 0 {
-		return fmt.Sprintf("a %s is a file that ends in %s; there is none in %s", kindOfFile(suffix), suffix, folderName(root))
+		return fmt.Sprintf("the name of a %s ends in %s; there is no such file in %s", kindOfFile(suffix), suffix, folderName(root))
 	}
 	of := map[string]string{} // a file of that name
 	for _, file := range slices.Backward(files) {

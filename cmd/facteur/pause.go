@@ -32,7 +32,7 @@ stand still meanwhile; those of runs and waits continue.`,
 			if err := d.Pause(c.Context(), server.PauseRequest{Scope: scope, Name: name, Reason: reason}); err != nil {
 				return remoteError(err)
 			}
-			fmt.Fprintf(a.stderr, "paused: %s; go on with: facteur resume %s\n", strings.Join(args, " "), strings.Join(args, " "))
+			fmt.Fprintf(a.stderr, "paused: %s; resume with: facteur resume %s\n", strings.Join(args, " "), strings.Join(args, " "))
 			return nil
 		},
 	}
@@ -76,7 +76,7 @@ cause is gone. A number is listed while its rate is reduced because Meta answere
 sends too fast: each such answer halves the rate, which then grows back within a minute.`,
 		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := a.daemon(f, "say what it holds back")
+			d, err := a.daemon(f, "list what it holds back")
 			if err != nil {
 				return err
 			}
@@ -116,7 +116,7 @@ func (a *app) printHolds(holds []server.Hold) error {
 // scopeArgs wants what is paused: all, or a connection or flow and its name.
 func scopeArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return userError(seeHelp(c), "%s takes what it is about: all, connection NAME or flow NAME", c.CommandPath())
+		return userError(seeHelp(c), "%s takes all, connection NAME or flow NAME", c.CommandPath())
 	}
 	switch scope := host.Scope(args[0]); {
 	case scope == host.All && len(args) == 1:

@@ -113,10 +113,10 @@ func expressionHint(e *call.Error) string {
 		return ""
 	}
 	for _, h := range [...]struct{ said, hint string }{
-		{"index out of", "ask for size(…) first, or write list[?0].orValue(…)"},
-		{"no such key", "ask first with has(x.key), or with key in x; x.?key.orValue(…) gives a value where there is none"},
-		{"by zero", "look at the divisor first: n != 0 ? 10 / n : 0"},
-		{"type conversion error", "look at the value first, such as with x.matches(\"^[0-9]+$\")"},
+		{"index out of", "check size(…) first, or write list[?0].orValue(…)"},
+		{"no such key", "check has(x.key) or key in x first, or give a default with x.?key.orValue(…)"},
+		{"by zero", "check the divisor first: n != 0 ? 10 / n : 0"},
+		{"type conversion error", "check the value first, such as with x.matches(\"^[0-9]+$\")"},
 	} {
 		if strings.Contains(e.Message, h.said) {
 			return h.hint
@@ -129,7 +129,7 @@ func expressionHint(e *call.Error) string {
 func hints(s *machine.Step) []string {
 	var out []string
 	if s.Error.Code == "outcome_unknown" && len(s.Keys) > 0 {
-		out = append(out, "it may have been sent all the same, and is not sent again; before you do, ask who should have got it, or look in your webhooks for a status with biz_opaque_callback_data "+s.Keys[len(s.Keys)-1])
+		out = append(out, "it may have been sent and is not sent again; before you send it again, ask the recipient, or look in your webhooks for a status with biz_opaque_callback_data "+s.Keys[len(s.Keys)-1])
 	}
 	if help, ok := s.Error.Details["help"].(string); ok && help != "" {
 		out = append(out, help)

@@ -45,19 +45,19 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 		return nil, nil
 	}
 	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, userError("it looks like http://127.0.0.1:8080", "%q is not the address of a daemon", address)
+		return nil, userError("write it as http://127.0.0.1:8080", "%q is not the address of a daemon", address)
 	}
 	key, err := f.key()
 	return &server.Client{URL: address, Key: key}, err
 }
 
 // noProject is the hint where there is no project file.
-const noProject = "there is no " + project.FileName + " here or above: go to the project's folder"
+const noProject = "there is no " + project.FileName + " in this folder or above: go to the project's folder"
 
 // noteFolder prints which data folder is used when there is no project file.
 func (a *app) noteFolder(p *project.Project) {
 	if !project.HasFile(p.Root) {
-		a.note("there is no %s here or above, so it is stored for this folder alone, in %s", project.FileName, project.RelPath(p.Abs(p.Data)))
+		a.note("there is no %s in this folder or above, so it is stored for this folder only, in %s", project.FileName, project.RelPath(p.Abs(p.Data)))
 	}
 }
 
@@ -69,7 +69,7 @@ func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 		if p, err := a.open("."); err == nil && !project.HasFile(p.Root) {
 			hint = noProject + ", or name a daemon with --server URL"
 		}
-		err = systemError(fmt.Errorf("no daemon runs on this project, and only a daemon can %s", what), hint)
+		err = systemError(fmt.Errorf("no daemon is running for this project, and only a daemon can %s", what), hint)
 	}
 	return c, err
 }
@@ -84,7 +84,7 @@ func (f remoteFlags) key() (string, error) {
 	}
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 || bytes.ContainsAny(text, " \n\t") {
-		return "", userError("it is what facteur keys create printed", "%s does not hold an API key", f.keyFile)
+		return "", userError("give the key that facteur keys create printed", "%s does not hold an API key", f.keyFile)
 	}
 	return string(text), nil
 }
@@ -99,7 +99,7 @@ func remoteError(err error) error {
 		case server.BadRequest, server.Invalid, server.NotFound, server.KeyReused, server.InvalidFlows:
 			e.code = exitUser
 		case server.Unauthorized:
-			e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; facteur keys create makes one"
+			e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; create one with facteur keys create"
 		}
 		for _, wrong := range p.Errors {
 			e.hint = cmp.Or(e.hint, wrong.Hint)
@@ -107,9 +107,9 @@ func remoteError(err error) error {
 		return e
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		hint := "check that it runs, and its address"
+		hint := "check its address, and that it is running"
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-			hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or ask on its own machine, in the project's folder, without --server"
+			hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or run this command on the daemon's machine, in the project's folder, without --server"
 		}
 		return systemError(fmt.Errorf("the daemon at %s does not answer: %w", hostOf(u.URL), u.Err), hint)
 	}

@@ -74,7 +74,7 @@ func (w *environment) resultJSON(r *host.Result) runJSON {
 // printResult prints how a run ended, and returns its exit code as an error.
 func (a *app) printResult(r *host.Result, w *environment, f runFlags, took time.Duration) error {
 	if err := a.writeResult(r, w, f, took); err != nil {
-		return systemError(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s all the same", r.Run, r.Status))
+		return systemError(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s nevertheless", r.Run, r.Status))
 	}
 	fits := w.player == nil || a.compareRecording(w, record.NewMask(r.Sensitive))
 	switch {

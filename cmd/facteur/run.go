@@ -79,8 +79,8 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 	}
 	if waits := waitsFor(compiled); len(waits) > 0 && f.events == "" && !f.dryRun && !f.simulate {
 		return systemError(
-			fmt.Errorf("%s waits for %s, and nothing brings them here", compiled.Name, strings.Join(waits, ", ")),
-			`try it with --simulate, feed them with --events FILE, or test the flow with "facteur test"`)
+			fmt.Errorf("%s waits for %s, but nothing delivers them here", compiled.Name, strings.Join(waits, ", ")),
+			`try --simulate, give the events with --events FILE, or test the flow with "facteur test"`)
 	}
 	w, err := a.newEnvironment(ctx, p, compiled, f)
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 
 func (a *app) printInterrupt(n int) {
 	if n == 1 {
-		fmt.Fprintln(a.stderr, "interrupted: what is under way finishes; interrupt again to cut it off")
+		fmt.Fprintln(a.stderr, "interrupted: calls in progress finish; interrupt again to cut them off")
 	}
 }
 
@@ -152,13 +152,13 @@ func (a *app) notEnded(r *host.Result, err error, w *environment, f runFlags) er
 		fmt.Fprintf(a.stderr, "nothing was sent; the flow would now wait for %s\n", strings.Join(stuck.Waits, ", "))
 		return nil
 	case isStuck && f.simulate:
-		return &exitError{code: exitFailed, err: err, hint: "nobody answered: send to somebody who does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or feed --events"}
+		return &exitError{code: exitFailed, err: err, hint: "nobody answered: send to a number that does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or give the events with --events"}
 	case isStuck:
-		return &exitError{code: exitFailed, err: err, hint: "add what it waits for to the events file"}
+		return &exitError{code: exitFailed, err: err, hint: "add the event that it waits for to the events file"}
 	case isError[*journal.DiskError](err), isError[*vault.BackendError](err):
 		hint := "nothing was sent"
 		if r != nil {
-			hint = "the run stopped there; before you start it again, see above what it has done"
+			hint = "the run stopped there; before you start it again, check above what it has already done"
 		}
 		return systemError(err, hint)
 	}

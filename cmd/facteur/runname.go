@@ -58,10 +58,10 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 	case len(found) == 1:
 		return found[0].RunID, nil
 	case len(found) > 1:
-		return "", userError("give more letters, or its end", "%s can be any of %s", name, listIDs(found))
+		return "", userError("give more letters, or the end of the id", "%s matches several runs: %s", name, listIDs(found))
 	case !all:
 		return "", userError("give the whole id; facteur runs list --since and --until show older runs",
-			"none of the latest runs has an id that begins or ends with %s, and older ones were not looked at", name)
+			"none of the latest runs has an id that starts or ends with %s, and older runs were not searched", name)
 	}
 	return name, nil
 }
@@ -128,7 +128,7 @@ func (a *app) runToChange(ctx context.Context, f remoteFlags, what, name string)
 // been started meanwhile.
 func findRunToChange(ctx context.Context, d *server.Client, name string) (string, error) {
 	if name == lastRun {
-		return "", userError("facteur runs list shows its id", "%q names a run to look at, not one to change", name)
+		return "", userError("facteur runs list shows its id", "%q can be used only to look at a run, not to change one", name)
 	}
 	id, err := findRun(ctx, d, name)
 	return id, remoteError(err)

@@ -48,7 +48,7 @@ func TestFindRun(t *testing.T) {
 		{"short-id", "short-id", ""},
 		{"f456", "f456", ""},       // too short
 		{"nothing", "nothing", ""}, // the daemon says so
-		{"0ptrsq", "", "0ptrsq can be any of 0ptrsq2eucaaaaaaaaaaabc123 (welcome), 0ptrsq2eubbbbbbbbbbbbdef456 (welcome)"},
+		{"0ptrsq", "", "0ptrsq matches several runs: 0ptrsq2eucaaaaaaaaaaabc123 (welcome), 0ptrsq2eubbbbbbbbbbbbdef456 (welcome)"},
 	} {
 		got, err := findRun(t.Context(), runs, tt.name)
 		assert.Equal(t, tt.want, got, tt.name)
@@ -61,7 +61,7 @@ func TestFindRun(t *testing.T) {
 	_, err := findRun(t.Context(), pagedRuns{}, "last")
 	assert.ErrorContains(t, err, "there are no runs yet")
 	_, err = findRunToChange(t.Context(), nil, "last")
-	assert.ErrorContains(t, err, `"last" names a run to look at, not one to change`)
+	assert.ErrorContains(t, err, `"last" can be used only to look at a run, not to change one`)
 }
 
 // manyRuns are runs listed by time, in pages of a thousand; without a cursor only the first
@@ -114,7 +114,7 @@ func TestFindOldRun(t *testing.T) {
 		_, err := findRun(t.Context(), &manyRuns{runs: runs, noCursor: noCursor}, old[:6])
 		assert.ErrorContains(t, err, old+" (welcome)")
 		_, err = findRun(t.Context(), &manyRuns{runs: runs, noCursor: noCursor}, old[18:])
-		assert.ErrorContains(t, err, "none of the latest runs has an id that begins or ends with "+old[18:]+", and older ones were not looked at")
+		assert.ErrorContains(t, err, "none of the latest runs has an id that starts or ends with "+old[18:]+", and older runs were not searched")
 	}
 	got, err := findRun(t.Context(), &manyRuns{runs: runs[:900]}, "zzzzzz")
 	require.NoError(t, err)

@@ -101,7 +101,7 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 			a.otherFlows(remote, f.Flow)
 		}
 		if len(list.Runs) == 0 && nationalNumber.MatchString(f.Recipient) {
-			return userError("write it as +33612345678", "no runs wrote to %q, which is no number with the code of a country", f.Recipient)
+			return userError("write it as +33612345678", "no runs wrote to %q, which is not a phone number with a country code", f.Recipient)
 		}
 		return a.printRuns(list)
 	})

@@ -25,7 +25,7 @@ func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.each(runs, func(run string) error { return d.Cancel(c.Context(), run, r) }, "is asked to end", "are asked to end")
+			return a.each(runs, func(run string) error { return d.Cancel(c.Context(), run, r) }, "was asked to end", "were asked to end")
 		},
 	}
 	c.Flags().StringVar(&r.Reason, "reason", "", "the reason, shown to people")
@@ -55,7 +55,7 @@ It is better to settle it first: facteur runs settle.`,
 				}
 				return err
 			}
-			fmt.Fprintf(a.stderr, "run %s goes on; see: facteur runs show %s\n", run, run)
+			fmt.Fprintf(a.stderr, "run %s continues; see: facteur runs show %s\n", run, run)
 			return nil
 		},
 	}
@@ -82,7 +82,7 @@ run whose journal no longer fits, the call key.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			happened := c.Flags().Changed("sent")
 			if happened == notSent {
-				return userError("without the id of the message: --sent=", "say one of --sent WAMID and --not-sent")
+				return userError("if you do not know the message's id, write --sent=", "give either --sent WAMID or --not-sent")
 			}
 			d, run, err := a.runToChange(c.Context(), *f, "settle a step", args[0])
 			if err != nil {

@@ -38,7 +38,7 @@ func (p *drawing) draw() {
 	p.values("inputs", d.Inputs)
 	p.values("outputs", d.Outputs)
 	if d.Status == host.Queued {
-		p.field("waits", "for its turn: no more runs of the flow go on at the same time (its concurrency)")
+		p.field("waits", "for its turn: as many runs of the flow are active as its concurrency allows")
 	}
 	for _, w := range d.Waits {
 		p.field("waits", "for "+w)
@@ -164,11 +164,11 @@ func (p *drawing) advice() {
 	for _, s := range p.d.Steps {
 		if s.Unknown {
 			tips = append(tips,
-				fmt.Sprintf("nobody knows what became of %s; find out, then:", s.Path),
+				fmt.Sprintf("the outcome of %s is unknown; find out, then run one of:", s.Path),
 				fmt.Sprintf("  facteur runs settle %s %s --sent WAMID   # its id is not known: --sent=", p.d.RunID, s.Path),
 				fmt.Sprintf("  facteur runs settle %s %s --not-sent", p.d.RunID, s.Path))
 			if len(s.Keys) > 0 {
-				tips = append(tips, "  a status webhook of it has biz_opaque_callback_data "+s.Keys[len(s.Keys)-1])
+				tips = append(tips, "  its status webhooks have biz_opaque_callback_data "+s.Keys[len(s.Keys)-1])
 			}
 		}
 	}
@@ -176,13 +176,13 @@ func (p *drawing) advice() {
 	case machine.Failed, machine.Cancelled:
 		then := ""
 		if p.d.Unknown > 0 {
-			then = "when that is settled, "
+			then = "once that is settled, "
 		}
-		tips = append(tips, then+"go on from what failed: facteur runs retry "+p.d.RunID)
+		tips = append(tips, then+"resume from what failed: facteur runs retry "+p.d.RunID)
 	case "held":
-		tips = append(tips, "it is held since a backup was restored; look whether it went on since, then: facteur runs release "+p.d.RunID)
+		tips = append(tips, "it has been held since a backup was restored; check whether it continued after the backup, then: facteur runs release "+p.d.RunID)
 	case "replay_mismatch":
-		tips = append(tips, "it goes no further, for the reason above; once that is gone: facteur runs release "+p.d.RunID, "or end it: facteur runs cancel "+p.d.RunID)
+		tips = append(tips, "it cannot continue, for the reason above; once that is fixed: facteur runs release "+p.d.RunID, "or end it: facteur runs cancel "+p.d.RunID)
 	}
 	if len(tips) > 0 {
 		fmt.Fprintf(p.w, "\n%s\n", strings.Join(tips, "\n"))

@@ -47,10 +47,10 @@ test uses the project's current version of the flow.`,
 
 func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string, keep bool) error {
 	if remote.address() != "" {
-		return userError("GET /v1/runs/"+run+"/export gives it, with a key of the scope admin", "a run is exported beside its data folder")
+		return userError("GET /v1/runs/"+run+"/export returns it, with a key of the scope admin", "a run is exported where its data folder is")
 	}
 	if out != "" && !strings.HasSuffix(out, project.TestSuffix) {
-		return userError("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so that nobody would take it for a flow test", out, project.TestSuffix)
+		return userError("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so it would not be recognised as a flow test", out, project.TestSuffix)
 	}
 	p, err := a.open(".")
 	if err != nil {
@@ -91,11 +91,11 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 		return nil
 	}
 	_ = reports.Text(a.stderr, suite.TextOptions{Color: colored(a.stderr)})
-	hint := "mend it by hand"
+	hint := "fix it by hand"
 	if len(r.Result.Sensitive) > 0 {
-		hint = "sensitive values are replaced: where the flow decides by one, put one there that leads the same way"
+		hint = "sensitive values are replaced: if the flow branches on one, put in a value that takes the same branch"
 	}
-	return &exitError{code: exitFailed, err: errors.New("offline, the run does not come to the same result; the test says what is different"), hint: hint}
+	return &exitError{code: exitFailed, err: errors.New("offline, the run ends with a different result; the test says what differs"), hint: hint}
 }
 
 // exportOf makes a flow test of a run by the flow that the project has now.
@@ -106,7 +106,7 @@ func exportOf(ctx context.Context, p *testbed.Project, r *host.Report, keep bool
 	}
 	f := names[r.Run.Flow]
 	if f == nil || f.Flow == nil || f.Diags.HasErrors() {
-		return nil, userError("a test needs the flow", "the project has no flow %s, or one with mistakes", r.Run.Flow)
+		return nil, userError("a test needs the flow", "the project has no flow %s, or it has mistakes", r.Run.Flow)
 	}
 	compiled, found := p.Compiler.Compile(f.Flow)
 	if compiled == nil {
@@ -132,7 +132,7 @@ func (a *app) writeExport(out string, text []byte) error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return systemError(fmt.Errorf("the test: %w", err), "")
 	}
-	fmt.Fprintf(a.stderr, "%s is written; read it before you commit it\n", out)
+	fmt.Fprintf(a.stderr, "%s was written; read it before you commit it\n", out)
 	return nil
 }
 

@@ -69,7 +69,7 @@ func (a *app) releaseRuns(ctx context.Context, remote remoteFlags, f releaseFlag
 	if err != nil || len(runs) == 0 {
 		return err
 	}
-	return a.each(runs, func(run string) error { return d.Release(ctx, run) }, "goes on", "go on")
+	return a.each(runs, func(run string) error { return d.Release(ctx, run) }, "continues", "continue")
 }
 
 // heldRuns returns the held runs, after the user has confirmed that all of them are meant.
@@ -100,8 +100,8 @@ func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags
 		for _, flow := range sortedNames(of) {
 			counts = append(counts, fmt.Sprintf("%d of %s", of[flow], flow))
 		}
-		return nil, userError("look whether they went on since the backup (facteur runs list --status held), cancel those, then add --yes",
-			"these would go on, and send again what they sent since the backup: %s", strings.Join(counts, ", "))
+		return nil, userError("check which of them continued after the backup (facteur runs list --status held), cancel those, then add --yes",
+			"these would continue, and send again what they have sent since the backup: %s", strings.Join(counts, ", "))
 	}
 	return runs, nil
 }

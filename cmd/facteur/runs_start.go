@@ -82,7 +82,7 @@ func (a *app) setInputs(values map[string]any, files map[string]fileInput, input
 		case !known:
 			return userError(diag.DidYouMean(name, "inputs", slices.Sorted(maps.Keys(types))), "%s has no input %q", flow.Flow.Flow, name)
 		case given[name]:
-			return userError("give it once; a list is written as JSON", "--input %s is given twice", name)
+			return userError("give it once; write a list as JSON", "--input %s is given twice", name)
 		}
 		given[name], values[name] = true, fromText(input, text)
 		if file, ok := fileArgument(input, text); ok {
@@ -125,7 +125,7 @@ func (a *app) printStarted(started *server.Started, err error, f startFlags) err
 	} else {
 		fmt.Fprintln(a.stdout, started.RunID)
 		if f.Wait > 0 {
-			fmt.Fprintf(a.stderr, "it is %s; see: facteur runs show %s\n", started.Status, started.RunID)
+			fmt.Fprintf(a.stderr, "the run's status is %s; see: facteur runs show %s\n", started.Status, started.RunID)
 		}
 	}
 	if f.Wait > 0 && (started.Status == machine.Failed || started.Status == machine.Cancelled) {

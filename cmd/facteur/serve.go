@@ -96,17 +96,17 @@ func (a *app) serve(ctx context.Context, path string, f serveFlags) (err error) 
 	defer func() { err = logError(log, config.LogFormat, err) }()
 	soft, hard, stop := a.interrupts(ctx, func(n int) {
 		if n == 1 {
-			log.Info("stopping: what is under way finishes; a second signal cuts it off", "for", daemon.SoftStop)
+			log.Info("stopping: calls in progress finish; a second signal cuts them off", "for", daemon.SoftStop)
 			return
 		}
-		log.Warn("cutting off what is under way")
+		log.Warn("cutting off calls in progress")
 	})
 	defer stop()
 	if !project.HasFile(p.Root) {
-		log.Warn("there is no "+project.FileName+" here or above: this folder is taken for a project", "folder", p.Root, "hint", "facteur serve PROJECT; facteur init DIR writes one")
+		log.Warn("there is no "+project.FileName+" in this folder or above: this folder is used as the project", "folder", p.Root, "hint", "name the project with facteur serve PROJECT, or create one with facteur init DIR")
 	}
 	for _, s := range p.UnknownVariables(os.Environ()) {
-		log.Warn("an environment variable is not known", "variable", s.Name, "hint", "did you mean "+s.Known+"?")
+		log.Warn("unknown environment variable", "variable", s.Name, "hint", "did you mean "+s.Known+"?")
 	}
 	defer daemon.Tune(soft)()
 	d, err := a.openDaemon(soft, hard, daemon.Options{Project: p, Settings: config, Log: log, Began: began, Restored: f.restored, Hangups: hangups})
@@ -131,7 +131,7 @@ func logError(log *slog.Logger, format string, err error) error {
 		return err
 	}
 	text, hint := explainError(e)
-	log.Error("the daemon ends", "error", text, "hint", hint)
+	log.Error("the daemon has stopped", "error", text, "hint", hint)
 	return &exitError{code: e.code}
 }
 
@@ -196,18 +196,18 @@ func (f serveFlags) settings(p *project.Project) (project.Server, error) {
 func checkServer(s project.Server) error {
 	switch {
 	case s.LogFormat != "text" && s.LogFormat != "json":
-		return userError("", "the log format is text or json, not %q", s.LogFormat)
+		return userError("", "the log format must be text or json, not %q", s.LogFormat)
 	case s.Engine != project.EngineLocal && s.Engine != project.EngineTemporal:
-		return userError("", "--engine: it is local or temporal, not %q", s.Engine)
+		return userError("", "--engine: it must be local or temporal, not %q", s.Engine)
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return userError("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
 	case s.Workers < 0:
-		return userError("", "--workers: %d runs cannot go on", s.Workers)
+		return userError("", "--workers: %d is not a possible number of runs", s.Workers)
 	case s.Retention < time.Hour:
-		return userError("write it as 24h or 30d", "--retention: an hour is the least")
+		return userError("write it as 24h or 30d", "--retention: it must be at least one hour")
 	}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
-		return userError("it looks like 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
+		return userError("write it as 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
 	}
 	if s.PublicURL != "" {
 		return checkPublicURL(s.PublicURL)

@@ -38,10 +38,10 @@ func TestSecondInterruptOfDaemon(t *testing.T) {
 	require.Eventually(t, func() bool { return api.Counts().Accepted == 1 }, 10*time.Second, time.Millisecond)
 	stopped := make(chan int)
 	go func() { stopped <- r.stop() }()
-	r.log.Wait(t, "stopping: what is under way finishes")
+	r.log.Wait(t, "stopping: calls in progress finish")
 	r.cut()
 	assert.Equal(t, 0, <-stopped)
-	assert.Contains(t, r.log.String(), "cutting off what is under way")
+	assert.Contains(t, r.log.String(), "cutting off calls in progress")
 
 	r = startTestDaemon(t, dir, nil)
 	d, err := r.client.Run(t.Context(), started.RunID, 0)
@@ -85,7 +85,7 @@ func TestLogLinesAreJSON(t *testing.T) {
 			assert.True(t, json.Valid([]byte(line)), line)
 		}
 	}
-	refused("works on the data folder")
+	refused("is already using the data folder")
 	r.stop()
 	write(t, filepath.Join(dir, "broken.flow.yaml"), "flow: broken\nsteps:\n  - {set: {x: \"${inputs.phon}\"}}\n")
 	refused("phon")

@@ -186,7 +186,7 @@ func TestServe(t *testing.T) {
 	for _, args := range [][]string{{"health"}, {"holds"}, {"runs", "retry", "x"}, {"pause", "all"}} {
 		code, _, stderr := facteur(t, dir, "", args...)
 		assert.Equal(t, exitSystem, code)
-		assert.Contains(t, stderr, "error: no daemon runs on this project")
+		assert.Contains(t, stderr, "error: no daemon is running for this project")
 	}
 }
 
@@ -200,7 +200,7 @@ func TestServeRefuses(t *testing.T) {
 		assert.Contains(t, stderr, want)
 		assert.Contains(t, stderr, "hint: ")
 	}
-	refused("whoever reaches 0.0.0.0:0 could send messages", "--listen", "0.0.0.0:0")
+	refused("anybody who can reach 0.0.0.0:0 could send messages", "--listen", "0.0.0.0:0")
 	refused("a certificate needs its key", "--tls-cert", "cert.pem")
 	refused("is not an address and a port", "--listen", "nowhere")
 	refused("is not the address of a server", "--public-url", "facteur.shop.test")
@@ -212,7 +212,7 @@ func TestServeRefuses(t *testing.T) {
 	r := startTestDaemon(t, dir, api)
 	code, _, stderr := facteur(t, dir, "", "serve", "--listen", "127.0.0.1:0")
 	assert.Equal(t, exitSystem, code)
-	assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, works on the data folder data already`, stderr)
+	assert.Regexp(t, `error: the daemon with the process id \d+, at http://127\.0\.0\.1:\d+, is already using the data folder data`, stderr)
 	r.stop()
 
 	write(t, filepath.Join(dir, "flow0.flow.yaml"), strings.Replace(sendsHello, "inputs.phone", "inputs.phon", 1))
@@ -233,7 +233,7 @@ func TestServeWithKeys(t *testing.T) {
 
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
 	assert.Equal(t, exitSystem, code)
-	assert.Contains(t, stderr, "a key is needed")
+	assert.Contains(t, stderr, "an API key is required")
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url, "--key-file", "read.key")
 	assert.Equal(t, 0, code, stderr)
 	code, _, stderr = facteur(t, dir, "", "pause", "all", "--server", r.url, "--key-file", "read.key")
@@ -251,7 +251,7 @@ func TestServeWithKeys(t *testing.T) {
 	t.Setenv("FACTEUR_API_KEY", key)
 	code, _, stderr = facteur(t, dir, "", "runs", "list", "--server", r.url)
 	assert.Equal(t, exitSystem, code)
-	assert.Contains(t, stderr, "not valid, or was revoked")
+	assert.Contains(t, stderr, "not valid or was revoked")
 	assert.NotContains(t, r.log.String()+stderr, key)
 }
 

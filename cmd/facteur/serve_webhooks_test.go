@@ -123,16 +123,16 @@ func TestTriggers(t *testing.T) {
 	assert.Contains(t, stdout, "fail")
 	code, _, stderr = facteur(t, dir, "", "webhook", "check", "shop")
 	assert.Equal(t, exitUser, code)
-	assert.Contains(t, stderr, "it is not known where the world reaches the daemon")
+	assert.Contains(t, stderr, "the daemon's public URL is not known")
 }
 
 // A self-test at the public URL is logged, good or bad.
 func TestSelfTest(t *testing.T) {
 	dir, api := simulated(t, "", sendsHello)
 	r := startTestDaemon(t, dir, api, "--public-url", "http://127.0.0.1:9")
-	r.log.Wait(t, `(?s)self-test: Meta's webhooks do not get through.*connection=shop check=handshake`)
+	r.log.Wait(t, `(?s)self-test: Meta's webhooks do not reach this daemon.*connection=shop check=handshake`)
 	assert.Contains(t, r.log.String(), "callback=http://127.0.0.1:9/webhooks/whatsapp/shop")
-	assert.Contains(t, r.log.String(), "nobody may ask the API over HTTP")
+	assert.Contains(t, r.log.String(), "the API refuses every HTTP request")
 	over := &server.Client{URL: r.url}
 	_, err := over.Runs(t.Context(), host.Filter{})
 	assert.Error(t, err)
@@ -223,8 +223,8 @@ func TestAccountWebhooks(t *testing.T) {
 	log := r.log.String()
 	assert.Equal(t, 1, strings.Count(log, "about=message_template_status_update status=REJECTED"), log)
 	assert.Equal(t, 1, strings.Count(log, "about=phone_number_quality_update status=FLAGGED"))
-	assert.Regexp(t, `level=WARN msg="Meta tells of a change" connection=shop about=account_update status=\w+ details="\{`, log)
-	assert.Regexp(t, `level=INFO msg="Meta tells of a change" connection=shop about=message_template_status_update status=APPROVED`, log, "what is good is no warning")
+	assert.Regexp(t, `level=WARN msg="Meta reports a change" connection=shop about=account_update status=\w+ details="\{`, log)
+	assert.Regexp(t, `level=INFO msg="Meta reports a change" connection=shop about=message_template_status_update status=APPROVED`, log, "what is good is no warning")
 	assert.NotRegexp(t, `level=WARN [^\n]* status=(APPROVED|GREEN|ACCOUNT_RECONNECTED)`, log)
 	assert.NotContains(t, log, "33612345678")
 	assert.NotContains(t, log, "panic")

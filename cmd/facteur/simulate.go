@@ -81,7 +81,7 @@ func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, e
 	if f.clock != "" {
 		at, err := time.Parse(time.RFC3339, f.clock)
 		if err != nil {
-			return o, userError("it looks like 2026-01-01T00:00:00Z", "--clock: %q is no time", f.clock)
+			return o, userError("write it as 2026-01-01T00:00:00Z", "--clock: %q is not a time", f.clock)
 		}
 		o.Clock = simulator.Frozen(at)
 	}
@@ -118,7 +118,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	address := "http://" + listener.Addr().String()
 	a.printSimulator(p, o, f, address)
 	if !server.IsLoopback(f.listen) {
-		a.warn("whoever reaches %s can see the messages, and send some: it asks for no password", f.listen)
+		a.warn("anybody who can reach %s can see and send messages: there is no password", f.listen)
 	}
 	if f.webhook != "" {
 		go a.subscribe(ctx, api, simulator.Webhook{URL: f.webhook, VerifyToken: f.verifyToken})
@@ -154,7 +154,7 @@ func (a *app) printSimulator(p *project.Project, o simulator.Options, f simulate
 	if o.Scene.App.Secret == "" {
 		secret = simulator.DefaultAppSecret
 	}
-	fmt.Fprintf(a.stderr, "send a daemon's there, and hear of receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
+	fmt.Fprintf(a.stderr, "send a daemon's messages there, and get receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
 		run, vault.Variable(name, "APP_SECRET"), secret, vault.Variable(name, "VERIFY_TOKEN"), cmp.Or(f.verifyToken, "any"))
 	if f.webhook == "" {
 		fmt.Fprintf(a.stderr, "  and this with --webhook http://127.0.0.1:8080%s --verify-token any\n", daemon.WebhookPath(name))
@@ -170,7 +170,7 @@ func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simu
 			fmt.Fprintf(a.stderr, "webhooks go to %s\n", hook.URL)
 			return
 		case first && ctx.Err() == nil:
-			a.warn("no webhooks go to %s yet: %s; it is asked again every second", hook.URL, err)
+			a.warn("no webhooks go to %s yet: %s; trying again every second", hook.URL, err)
 		}
 		if !host.Sleep(ctx, time.Second) {
 			return

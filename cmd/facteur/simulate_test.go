@@ -82,7 +82,7 @@ func TestSimulateRefuses(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"--clock", "noon"}, exitUser, `"noon" is no time`},
+		{[]string{"--clock", "noon"}, exitUser, `"noon" is not a time`},
 		{[]string{"--faults", "faults.json"}, exitUser, "faults.json: "},
 		{[]string{"--faults", "none.json"}, exitUser, "none.json"},
 		{[]string{"missing"}, exitUser, "missing"},

@@ -98,7 +98,7 @@ func (a *app) writeTemplates(p *project.Project, connection string, pulled *temp
 	for _, t := range pulled.All() {
 		name := t.FileName()
 		if !fileName.MatchString(name) {
-			a.warn("the template %q (%q) is left out: its name is none", t.Name, t.Language)
+			a.warn("the template %q (%q) is left out: its name is not valid", t.Name, t.Language)
 			continue
 		}
 		there[name] = true
@@ -131,7 +131,7 @@ func (a *app) writeTemplates(p *project.Project, connection string, pulled *temp
 			return systemError(err, "")
 		}
 	}
-	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d as they were, %d gone\n", count(len(there), "template"), project.RelPath(dir), fresh, changed, same, gone)
+	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d unchanged, %d gone\n", count(len(there), "template"), project.RelPath(dir), fresh, changed, same, gone)
 	return nil
 }
 
@@ -153,7 +153,7 @@ func replaceFile(path string, text []byte) error {
 func (a *app) templatesNote(projects map[string]*testbed.Project) {
 	for _, p := range projects {
 		if p != nil && p.Templates != nil && p.Templates.Missing() {
-			a.note("template messages were checked by their shape alone; with \"facteur templates pull\" they are compared with the account's templates")
+			a.note("template messages were checked only for their form; \"facteur templates pull\" lets them be compared with the account's templates")
 			return
 		}
 	}
@@ -170,7 +170,7 @@ func (a *app) projectTemplates() (*project.Project, *templates.Set, error) {
 		return nil, nil, err
 	}
 	if len(list) == 0 {
-		return nil, nil, userError("read those of the account: facteur templates pull --connection NAME", "there are no templates in %s", project.RelPath(p.Abs(project.TemplatesFolder)))
+		return nil, nil, userError("copy the account's templates with facteur templates pull --connection NAME", "there are no templates in %s", project.RelPath(p.Abs(project.TemplatesFolder)))
 	}
 	templates, err := templates.NewSet(list)
 	if err != nil {
@@ -259,7 +259,7 @@ func selectTemplate(templates *templates.Set, name, language string) (*templates
 		known = append(known, t.Language)
 	}
 	if language == "" {
-		return nil, userError("choose one: --language "+known[0], "the template %s is there in several languages: %s", name, strings.Join(known, ", "))
+		return nil, userError("choose one: --language "+known[0], "the template %s exists in several languages: %s", name, strings.Join(known, ", "))
 	}
-	return nil, userError("it is there in "+strings.Join(known, ", "), "the template %s is not there in %s", name, language)
+	return nil, userError("it exists in "+strings.Join(known, ", "), "the template %s does not exist in %s", name, language)
 }

@@ -64,7 +64,7 @@ func TestTemplatesPull(t *testing.T) {
 	s := newTemplateProject(t)
 	s.answer = accountPage(fmt.Sprintf(helloTemplate, 1), codeTemplate)
 	_, stderr := s.facteur(t, 0, "templates", "pull", "--connection", "shop")
-	assert.Equal(t, "2 templates in templates: 2 new, 0 changed, 0 as they were, 0 gone\n", stderr)
+	assert.Equal(t, "2 templates in templates: 2 new, 0 changed, 0 unchanged, 0 gone\n", stderr)
 	assert.Equal(t, []string{"code.en_US.json", "hello.fr.json"}, s.files(t))
 	text, err := os.ReadFile(filepath.Join(s.dir, "templates", "hello.fr.json"))
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestTemplatesPull(t *testing.T) {
 	// The URL of an example file changes with each request; that is no change of the template.
 	s.answer = accountPage(codeTemplate, fmt.Sprintf(helloTemplate, 2))
 	_, stderr = s.facteur(t, 0, "templates", "pull")
-	assert.Equal(t, "2 templates in templates: 0 new, 0 changed, 2 as they were, 0 gone\n", stderr)
+	assert.Equal(t, "2 templates in templates: 0 new, 0 changed, 2 unchanged, 0 gone\n", stderr)
 
 	// Files of removed templates stay unless --prune is given; other files always stay.
 	write(t, filepath.Join(s.dir, "templates", "ours.de.json"), `{"name":"ours","language":"de","components":[]}`)
@@ -105,7 +105,7 @@ func TestTemplatesPull(t *testing.T) {
 	s.answer = accountPage(strings.Replace(codeTemplate, "APPROVED", "PAUSED", 1))
 	_, stderr = s.facteur(t, 0, "templates", "pull")
 	assert.Contains(t, stderr, "warning: the account no longer has hello (fr); --prune deletes its file")
-	assert.Contains(t, stderr, "0 new, 1 changed, 0 as they were, 1 gone")
+	assert.Contains(t, stderr, "0 new, 1 changed, 0 unchanged, 1 gone")
 	assert.Equal(t, []string{"README.md", "code.en_US.json", "hello.fr.json", "ours.de.json"}, s.files(t))
 	_, stderr = s.facteur(t, 0, "templates", "pull", "--prune")
 	assert.Contains(t, stderr, "1 gone")
@@ -114,7 +114,7 @@ func TestTemplatesPull(t *testing.T) {
 	// A name that would lead elsewhere.
 	s.answer = accountPage(codeTemplate, `{"name":"../evil","language":"fr","components":[]}`)
 	_, stderr = s.facteur(t, 0, "templates", "pull")
-	assert.Contains(t, stderr, `warning: the template "../evil" ("fr") is left out: its name is none`)
+	assert.Contains(t, stderr, `warning: the template "../evil" ("fr") is left out: its name is not valid`)
 	assert.NoFileExists(t, filepath.Join(s.dir, "evil.fr.json"))
 }
 
@@ -130,7 +130,7 @@ func TestTemplatesPullFails(t *testing.T) {
 	assert.Contains(t, stderr, "facteur templates pull --connection NAME")
 	write(t, filepath.Join(s.dir, "templates", "x.fr.json"), `{"name":`)
 	_, stderr = s.facteur(t, 2, "templates", "list")
-	assert.Contains(t, stderr, filepath.Join("templates", "x.fr.json")+": it is no JSON")
+	assert.Contains(t, stderr, filepath.Join("templates", "x.fr.json")+": it is not JSON")
 }
 
 func TestTemplatesUse(t *testing.T) {
@@ -153,7 +153,7 @@ func TestTemplatesUse(t *testing.T) {
 	_, stderr = s.facteur(t, 2, "templates", "use", "helo")
 	assert.Contains(t, stderr, `did you mean "hello"?`)
 	_, stderr = s.facteur(t, 2, "templates", "use", "hello", "--language", "de")
-	assert.Contains(t, stderr, "it is there in fr")
+	assert.Contains(t, stderr, "it exists in fr")
 }
 
 // TestTemplatesOfEveryKind: the flow of each template of the example account validates,
@@ -182,7 +182,7 @@ func TestTemplatesAreCompared(t *testing.T) {
 	}
 	file := filepath.Join(s.dir, "f.flow.yaml")
 	write(t, file, flow(`{name: code, language: {code: en}}`))
-	const note = "note: template messages were checked by their shape alone"
+	const note = "note: template messages were checked only for their form"
 	write(t, filepath.Join(s.dir, "g.flow.yaml"), strings.Replace(flow(`{name: other, language: {code: en}}`), "flow: f", "flow: g", 1))
 	_, stderr := s.facteur(t, 0, "validate", ".")
 	assert.Equal(t, 1, strings.Count(stderr, note), stderr)
@@ -197,7 +197,7 @@ func TestTemplatesAreCompared(t *testing.T) {
 	s.facteur(t, 0, "templates", "pull")
 	write(t, file, flow(`{name: code, language: {code: en}}`))
 	_, stderr = s.facteur(t, 2, "validate", "f.flow.yaml")
-	assert.Contains(t, stderr, `f.flow.yaml:10:46: error: message.language.code: the template code is not there in "en"`)
+	assert.Contains(t, stderr, `f.flow.yaml:10:46: error: message.language.code: the template code does not exist in "en"`)
 	assert.Contains(t, stderr, "[template-language]")
 	assert.NotContains(t, stderr, note)
 	for _, args := range [][]string{{"run", "f.flow.yaml", "--dry-run"}} {

@@ -179,11 +179,11 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 	case broken:
 		return &exitError{code: exitUser}
 	case !ran:
-		return userError("--run takes a part of a case's name", "no case was run")
+		return userError("--run takes part of a case's name", "no case was run")
 	case !reports.Passed():
 		return &exitError{code: exitFailed}
 	case coverage.Total.Percent() < f.coverageMin:
-		return &exitError{code: exitFailed, err: fmt.Errorf("%.1f%% of steps and branches are covered, wanted %g%%", coverage.Total.Percent(), f.coverageMin)}
+		return &exitError{code: exitFailed, err: fmt.Errorf("%.1f%% of steps and branches are covered, but %g%% are required", coverage.Total.Percent(), f.coverageMin)}
 	}
 	return nil
 }

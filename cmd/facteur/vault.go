@@ -47,7 +47,7 @@ func (a *app) vaultRemove() *cobra.Command {
 			if err := v.Remove(c.Context(), args[0]); err != nil {
 				return vaultError(err)
 			}
-			fmt.Fprintf(a.stderr, "connection %s is removed\n", args[0])
+			fmt.Fprintf(a.stderr, "connection %s was removed\n", args[0])
 			return nil
 		},
 	}
@@ -76,7 +76,7 @@ daemons share runs, give all of them the new file before you restart any of them
 			if err := v.RotateKey(); err != nil {
 				return vaultError(err)
 			}
-			fmt.Fprintln(a.stderr, "there is a new key; keep a copy of the key file in a safe place")
+			fmt.Fprintln(a.stderr, "a new key was created; keep a copy of the key file in a safe place")
 			return nil
 		},
 	}

@@ -76,7 +76,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 		app = p.AppOf(name)
 	}
 	if !slices.Contains(vault.Apps(), app) {
-		return userError("it is WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
+		return userError("use WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
 	}
 	setup, named, err := fields(app, args)
 	if err != nil {
@@ -103,7 +103,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 		return vaultError(err)
 	}
 	a.noteFolder(p)
-	fmt.Fprintf(a.stderr, "connection %s (%s) is stored; check it with: facteur vault check %s\n", name, app, name)
+	fmt.Fprintf(a.stderr, "connection %s (%s) was stored; check it with: facteur vault check %s\n", name, app, name)
 	infos, err := v.List(ctx)
 	for _, i := range infos {
 		if i.Name == name && !i.Ready {
@@ -121,7 +121,7 @@ func fields(app vault.App, args []string) (setup map[string]string, secrets []st
 		i := slices.IndexFunc(vault.Fields(app), func(f vault.Field) bool { return f.Name == key })
 		switch {
 		case i < 0 && key == "messages_per_second":
-			return nil, nil, userError("it stands under connections: in "+project.FileName, "%s is not kept with the secrets", key)
+			return nil, nil, userError("put it under connections: in "+project.FileName, "%s is not stored with the secrets", key)
 		case i < 0 && !given:
 			return nil, nil, userError("write FIELD=VALUE, or the name of a secret field", "%q has no =", arg)
 		case i < 0:
@@ -131,7 +131,7 @@ func fields(app vault.App, args []string) (setup map[string]string, secrets []st
 			}
 			return nil, nil, userError(diag.DidYouMean(key, "fields", known)+"; --app says what the connection is for", "an app %s connection has no field %q", app, key)
 		case vault.Fields(app)[i].Secret && given:
-			return nil, nil, userError("give its name alone: then it is asked for, or read from standard input. What was typed may be in the shell's history", "%s is a secret, and a secret is never an argument", key)
+			return nil, nil, userError("give only its name: the command then asks for it or reads it from standard input; what you typed may be in the shell's history", "%s is a secret, which must never be given as an argument", key)
 		case vault.Fields(app)[i].Secret:
 			secrets = append(secrets, key)
 		case !given:
@@ -165,7 +165,7 @@ func (a *app) readSecrets(ctx context.Context, fields []vault.Field) (map[string
 		case n == 1 && len(fields) > 0:
 			secrets[fields[0].Name] = vault.NewSecret(line) // its value alone
 		default:
-			return nil, userError("write one FIELD=VALUE a line", "line %d of standard input names no secret field", n)
+			return nil, userError("write one FIELD=VALUE per line", "line %d of standard input does not name a secret field", n)
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -191,7 +191,7 @@ func (a *app) askSecrets(ctx context.Context, terminal int, fields []vault.Field
 	for _, field := range fields {
 		optional := ""
 		if !field.Required {
-			optional = ", Enter for none"
+			optional = ", Enter to leave it empty"
 		}
 		fmt.Fprintf(a.stderr, "%s (%s%s): ", field.Name, field.Doc, optional)
 		answered := make(chan answer, 1)
@@ -202,7 +202,7 @@ func (a *app) askSecrets(ctx context.Context, terminal int, fields []vault.Field
 		select {
 		case <-ctx.Done():
 			_ = term.Restore(terminal, before)
-			return nil, userError("", "\ninterrupted: nothing is stored")
+			return nil, userError("", "\ninterrupted: nothing was stored")
 		case got := <-answered:
 			fmt.Fprintln(a.stderr)
 			if got.err != nil {

@@ -38,7 +38,7 @@ func TestVaultTrouble(t *testing.T) {
 		}, "permission denied"},
 		{"another role", "5s", func(v *vaulttest.Server, _ <-chan struct{}) {
 			v.AddRole(vaulttest.Role{RoleID: "role-1", SecretID: "another-secret-of-the-role"})
-		}, "the AppRole is refused"},
+		}, "the AppRole was refused"},
 		{"something else", "5s", func(v *vaulttest.Server, _ <-chan struct{}) {
 			v.Handle(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome to the hotel</html>") })
 		}, "vault"},
@@ -138,7 +138,7 @@ func TestVaultCheck(t *testing.T) {
 			g["/debug_token"] = `{"data":{"is_valid":true,"expires_at":0,"scopes":["whatsapp_business_management"]}}`
 		}, exitSystem, []string{"fail  permissions    the token lacks whatsapp_business_messaging", "cure:  "}},
 		{"no such number", func(g graphAPI) { delete(g, "/106540352242922") }, exitSystem, []string{"fail  phone number   no such object (100)", "cause: ", "cure:  "}},
-		{"the portfolio in place of the account", func(g graphAPI) { g["/2001"] = `{"id":"2001","name":"Chez Nous"}` }, exitSystem, []string{"fail  account        2001 is no WhatsApp Business Account"}},
+		{"the portfolio in place of the account", func(g graphAPI) { g["/2001"] = `{"id":"2001","name":"Chez Nous"}` }, exitSystem, []string{"fail  account        2001 is not a WhatsApp Business Account"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := healthy()
@@ -167,5 +167,5 @@ func TestVaultCheck(t *testing.T) {
 	server.Close()
 	code, stdout, _ := facteur(t, dir, "", "vault", "check", "shop")
 	require.Equal(t, exitSystem, code)
-	assert.Contains(t, stdout, "fail  token          the API could not be asked\n      cause: cannot reach "+server.Listener.Addr().String()+": the connection was refused\n      cure:  check the port, and that the server runs\n")
+	assert.Contains(t, stdout, "fail  token          the API could not be reached\n      cause: cannot reach "+server.Listener.Addr().String()+": the connection was refused\n      cure:  check the port, and that the server runs\n")
 }

@@ -293,7 +293,7 @@ func TestStartRefused(t *testing.T) {
 		{"no namespace", []string{"FACTEUR_TEMPORAL_NAMESPACE=elsewhere"}, 3, []string{"there is no namespace elsewhere", "temporal operator namespace create"}},
 		{"TLS where there is none", []string{"FACTEUR_TEMPORAL_TLS_SERVER_NAME=elsewhere"}, 3, []string{"Temporal at", "hint: "}},
 		{"no ledger", []string{"FACTEUR_LEDGER_POSTGRES="}, 2, []string{"needs a ledger in PostgreSQL", "FACTEUR_LEDGER_POSTGRES"}},
-		{"another password", []string{"PGPASSWORD=wrong"}, 3, []string{"the user or the password is refused", "PGPASSWORD"}},
+		{"another password", []string{"PGPASSWORD=wrong"}, 3, []string{"the user or the password was refused", "PGPASSWORD"}},
 		{"another key", []string{"FACTEUR_VAULT_KEY_FILE=" + other}, 3, []string{"sealed with another key", "all daemons must have the same key", "other.key"}},
 		{"no key", []string{"FACTEUR_VAULT_KEY_FILE=none.key"}, 3, []string{"none.key: the key file is not there", "all daemons must have the same key"}},
 		{"an API key that is not there", []string{"FACTEUR_TEMPORAL_API_KEY_FILE=none.key"}, 2, []string{"temporal.api_key_file", "none.key"}},

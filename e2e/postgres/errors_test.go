@@ -58,12 +58,12 @@ func TestOpenErrors(t *testing.T) {
 		temporary bool
 		message   string // after "ledger at …: "; an op that begins with "cannot"
 	}{
-		{"no address", func(*testing.T, string) string { return "postgres://me:of-the-test@[::1/db" }, false, "cannot open it: its address cannot be read; write it like postgres://facteur@db.internal:5432/facteur?sslmode=verify-full"},
+		{"no address", func(*testing.T, string) string { return "postgres://me:of-the-test@[::1/db" }, false, "cannot open it: its address is not valid; write it as postgres://facteur@db.internal:5432/facteur?sslmode=verify-full"},
 		{"nobody listens", func(t *testing.T, d string) string {
 			proxy := e2e.NewProxy(t, s.Address)
 			proxy.Cut()
 			return withAddress(t, d, func(u *url.URL, _ url.Values) { u.Host = proxy.Address })
-		}, true, "it does not answer; see that the server runs and can be reached from here"},
+		}, true, "it does not answer; make sure that the server runs and can be reached from here"},
 		{"no such name", func(t *testing.T, d string) string {
 			return withAddress(t, d, func(u *url.URL, _ url.Values) { u.Host = "db.invalid:5432" })
 		}, true, "the name db.invalid cannot be resolved; check the address"},
@@ -92,7 +92,7 @@ func TestOpenErrors(t *testing.T) {
 		{"two schemas", func(t *testing.T, d string) string { return withAddress(t, d, query("search_path", "a, b")) }, false, "search_path names more than one schema"},
 		{"another authority", func(t *testing.T, d string) string { return withAddress(t, d, tls("localhost", stranger)) }, false, "its certificate is not trusted, or it has none; check sslmode and sslrootcert"},
 		{"another name", func(t *testing.T, d string) string { return withAddress(t, d, tls("127.0.0.1", s.CACert)) }, false, "its certificate is not trusted"},
-		{"no such authority", func(t *testing.T, d string) string { return withAddress(t, d, tls("localhost", "/nowhere.pem")) }, false, "its address cannot be read"},
+		{"no such authority", func(t *testing.T, d string) string { return withAddress(t, d, tls("localhost", "/nowhere.pem")) }, false, "its address is not valid"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestSealed(t *testing.T) {
 	require.Equal(t, n, found[0])
 	s.Exec(t, address, "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM facteur.events WHERE position('un secret'::bytea IN body) > 0); END $$")
 	_, err = open(t, address, ledgertest.Start).Inbound(t.Context(), "", ledgertest.Person, ledgertest.Start())
-	require.ErrorContains(t, err, "read what a webhook told")
+	require.ErrorContains(t, err, "read the content of a webhook")
 }
 
 // TestOddText stores text that PostgreSQL's text type refuses: Meta would repeat a refused
@@ -228,7 +228,7 @@ func TestStalledNetwork(t *testing.T) {
 		var e *ledger.ServerError
 		require.ErrorAs(t, err, &e)
 		require.True(t, e.Temporary())
-		require.ErrorContains(t, err, op+": it does not answer in time; see that the server runs and can be reached from here")
+		require.ErrorContains(t, err, op+": it does not answer in time; make sure that the server runs and can be reached from here")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -236,7 +236,7 @@ func TestStalledNetwork(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	slow("cannot read it", err)
 	_, err = l.Apply(t.Context(), ledgertest.Status("wamid.2", "sent", "")) // as patient as it is
-	slow("cannot store what a webhook told", err)
+	slow("cannot store the content of a webhook", err)
 	proxy.Mend()
 	_, err = l.Apply(t.Context(), ledgertest.Status("wamid.2", "sent", ""))
 	require.NoError(t, err)

@@ -179,7 +179,7 @@ func TestSecretIDs(t *testing.T) {
 	require.NoError(t, refresh(v))
 	s.Revoke(t)
 	e := vaulttest.WantReason(t, refresh(v), vault.BadLogin)
-	require.ErrorContains(t, e, "the AppRole is refused; check role_id, secret_id (it may have ended or be used up)")
+	require.ErrorContains(t, e, "the AppRole was refused; check role_id, secret_id (it may have ended or be used up)")
 	require.False(t, e.Temporary())
 
 	second := write(nil)
@@ -221,7 +221,7 @@ func TestStalledNetwork(t *testing.T) {
 	proxy.Stall()
 	e := vaulttest.WantReason(t, refresh(v), vault.Slow)
 	require.True(t, e.Temporary())
-	require.ErrorContains(t, e, "no answer within 2s; see what keeps it, or raise vault.hashicorp.timeout")
+	require.ErrorContains(t, e, "no answer within 2s; find out what slows it down, or raise vault.hashicorp.timeout")
 	proxy.Mend()
 	require.NoError(t, refresh(v))
 	proxy.Cut()

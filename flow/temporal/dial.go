@@ -40,7 +40,7 @@ func (o Options) serverError(doing string, err error) error {
 		e.Hint = "check the API key or the certificate, and what they may do in the namespace " + o.Namespace
 	case IsUnavailable(err):
 		e.err = errors.New("it does not answer")
-		e.Hint = "see that the server runs and can be reached from here, with TLS or without as it wants it"
+		e.Hint = "make sure that the server runs and can be reached from here, with TLS or without as it wants it"
 	}
 	return e
 }

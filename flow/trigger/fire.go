@@ -145,7 +145,7 @@ func (s *Starter) startTriggered(ctx context.Context, c candidate, event, by, ke
 	case stopping, err != nil && ctx.Err() != nil: // it is tried again when the daemon has started again
 	case err != nil:
 		s.count(c.plan, c.trigger, Refused)
-		s.Log.Error("a flow could not be started; it is tried again", "flow", c.plan.Name, "trigger", triggerName(c.trigger), "event", event, "error", err)
+		s.Log.Error("a flow could not be started; trying again", "flow", c.plan.Name, "trigger", triggerName(c.trigger), "event", event, "error", err)
 	case fresh:
 		s.count(c.plan, c.trigger, Started)
 		s.Log.Info("a trigger started a run", "flow", c.plan.Name, "trigger", triggerName(c.trigger), "event", event, "run", run.ID)
@@ -213,7 +213,7 @@ func (s *Starter) logFailure(c candidate, v expr.Vars, event, key string, err er
 		values, _ := v.Values.(expr.Map)
 		data, _ := values["event"].(map[string]any)
 		if _, isText := data["body"].(string); isText {
-			args = append(args, "hint", "what came is no JSON object, so event.body is a text")
+			args = append(args, "hint", "the body is not a JSON object, so event.body is text")
 		}
 	}
 	s.Log.Error("a flow was not started: its trigger could not be evaluated", args...)

@@ -145,7 +145,7 @@ steps: [{set: {x: "${inputs.phone}"}}]
 		{"when", message("m1", "1", "hi"), []string{"flow=broken", "event=m1", "key=when", "at=broken.flow.yaml:4:63"}},
 		{"inputs that do not fit", message("m1", "2", "private words"), []string{"event=m1", "key=inputs", "phone: the value is not a phone number"}},
 		{"inputs that are not there", request("e1", "/inputs", "hook", map[string]any{}), []string{"event=e1", `trigger="webhook /inputs"`, "no such key: phone", "at=broken.flow.yaml:6:"}},
-		{"a body that is a text", request("e1", "/inputs", "hook", "bonjour"), []string{"event=e1", "no JSON object, so event.body is a text"}},
+		{"a body that is a text", request("e1", "/inputs", "hook", "bonjour"), []string{"event=e1", "not a JSON object, so event.body is text"}},
 		{"dedupe", request("e1", "/dedupe", "hook", map[string]any{}), []string{"key=dedupe", "no such key: id"}},
 		{"what only a run has", request("e1", "/random", "hook", nil), []string{"key=inputs", "is not available here"}},
 	} {

@@ -96,7 +96,7 @@ func (s *Starter) delegate(ctx context.Context, scheduler host.Scheduler) error 
 		if current := s.table.Load(); current != given {
 			err := scheduler.Schedule(ctx, current.loaded, current.schedules)
 			if given = current; err != nil && ctx.Err() == nil {
-				s.Log.Error("the host could not be given the schedules; it is tried again", "error", err)
+				s.Log.Error("the schedules could not be passed to the host; trying again", "error", err)
 				given, next = nil, s.Clock.Now().Add(retryDelay)
 			}
 		}
@@ -123,7 +123,7 @@ func (t *scheduleLoop) tick(ctx context.Context) (next time.Time) {
 	if current := t.s.table.Load(); current != t.table {
 		if err := t.load(ctx, current, now); err != nil {
 			if ctx.Err() == nil {
-				t.s.Log.Error("the schedules could not be read; they are tried again", "error", err)
+				t.s.Log.Error("the schedules could not be read; trying again", "error", err)
 			}
 			return now.Add(retryDelay)
 		}
@@ -174,7 +174,7 @@ func (t *scheduleLoop) note(ctx context.Context, name string, at time.Time) erro
 		err = t.s.Notes.Note(ctx, noteKind, name, body)
 	}
 	if err != nil && ctx.Err() == nil {
-		t.s.Log.Error("a schedule could not be noted", "schedule", name, "error", err)
+		t.s.Log.Error("a schedule's state could not be stored", "schedule", name, "error", err)
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (t *scheduleLoop) note(ctx context.Context, name string, at time.Time) erro
 func (t *scheduleLoop) meet(ctx context.Context, one host.Schedule, now time.Time) (next time.Time) {
 	last := t.last[one.Name]
 	if last.After(now.Add(maxAhead)) {
-		t.s.Log.Warn("a schedule was last met in the future: the clock was wrong", "schedule", one.Name, "last", last)
+		t.s.Log.Warn("a schedule last fired in the future: the clock was wrong", "schedule", one.Name, "last", last)
 		last = now
 	}
 	r := host.EvaluateSchedule(one.Trigger, last, now, t.awakeSince)
@@ -219,7 +219,7 @@ func (s *Starter) Meet(ctx context.Context, due host.DueSchedule) error {
 		s.count(due.Plan, due.Trigger, Missed)
 	}
 	if due.Missed > 0 {
-		s.Log.Warn("a schedule was missed: nothing ran at the time", "schedule", due.Name, "times", due.Missed, "until", due.Until)
+		s.Log.Warn("a schedule was missed: the daemon was not running at the time", "schedule", due.Name, "times", due.Missed, "until", due.Until)
 	}
 	return nil
 }

@@ -233,7 +233,7 @@ func exercises() []struct {
 			err = v.Set(ctx, "shop", vault.WhatsApp, nil, map[string]vault.Secret{"token": vault.NewSecret("EAAGtwo")})
 			WantReason(t, err, vault.Denied)
 			require.ErrorContains(t, err, `connection "shop": hashicorp vault: cannot write `+e.mount)
-			require.ErrorContains(t, err, "let the policy of the token or AppRole read, create and update "+e.mount)
+			require.ErrorContains(t, err, "allow the policy of the token or AppRole to read, create and update "+e.mount)
 			_, err = v.Resolve(ctx, "other")
 			WantReason(t, err, vault.Denied)
 			require.Equal(t, map[string]string{"access-token": "EAAGone"}, e.get(t))
@@ -306,7 +306,7 @@ func exercises() []struct {
 			e.put(t, map[string]any{"access-token": "EAAGone", "phone": json.Number("10654035224292201")})
 			_, err := e.open(t, e.withToken).Resolve(ctx, "shop")
 			require.ErrorAs(t, err, new(*vault.InvalidFieldError))
-			require.ErrorContains(t, err, `key "phone" of `+e.mount+`/`+path+` is a number that may have lost digits; store it as text`)
+			require.ErrorContains(t, err, `key "phone" of `+e.mount+`/`+path+` is a number, which may have lost digits; store it as text`)
 		}},
 		{"wrong login", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone"})

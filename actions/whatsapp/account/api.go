@@ -21,7 +21,7 @@ type api struct {
 	account whatsapp.Account
 }
 
-var errAddress = errors.New("base_url of the connection is not the address of an API")
+var errAddress = errors.New("the connection's base_url is not the address of an API")
 
 // A apiError is the API's error.
 type apiError struct {
@@ -35,7 +35,7 @@ func (e *apiError) Error() string { return e.cause.Summary() }
 type unexpectedServer struct{ status int }
 
 func (e *unexpectedServer) Error() string {
-	return fmt.Sprintf("something else answers in place of the API (status %d)", e.status)
+	return fmt.Sprintf("something other than the API answers (status %d)", e.status)
 }
 
 // maxResponse is more than any answer of the API, but pages of templates.

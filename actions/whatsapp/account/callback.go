@@ -29,13 +29,13 @@ type callbackChecker struct {
 func CheckCallback(ctx context.Context, client *http.Client, c vault.Connection, callback string) []Finding {
 	u, err := url.Parse(callback)
 	if err != nil || u.Host == "" {
-		return []Finding{{"address", Fail, "it is no address", fmt.Sprintf("%q is not the URL of a server", callback), "write it as https://facteur.shop.test/webhooks/whatsapp/" + c.Name}}
+		return []Finding{{"address", Fail, "it is not an address", fmt.Sprintf("%q is not the URL of a server", callback), "write it as https://facteur.shop.test/webhooks/whatsapp/" + c.Name}}
 	}
 	k := callbackChecker{&inspector{ctx: ctx, api: api{client: whatsapp.Options{Client: client}.HTTP()}}, callback}
 	if u.Scheme == "https" {
 		k.add("address", OK, callback, "", "")
 	} else {
-		k.add("address", Warn, callback, "Meta calls only https", "put a certificate on the daemon, or a proxy before it")
+		k.add("address", Warn, callback, "Meta calls only https", "give the daemon a certificate, or put a proxy in front of it")
 	}
 	k.handshake(c)
 	if !k.unreachable {
@@ -62,7 +62,7 @@ func (k callbackChecker) exchange(name, method, address string, body []byte, sig
 		}
 	}
 	k.unreachable = true
-	k.add(name, Fail, "the callback URL does not answer", err.Error(), help(err, "check the name, the certificate, and that the daemon can be reached from outside"))
+	k.add(name, Fail, "the callback URL does not answer", err.Error(), help(err, "check the name and the certificate, and that the daemon can be reached from outside"))
 	return a, false
 }
 
@@ -81,20 +81,20 @@ func (k callbackChecker) handshake(c vault.Connection) {
 	switch status := fmt.Sprintf("the answer has status %d", a.Status); {
 	case !ok:
 	case a.Status == http.StatusForbidden:
-		k.add("handshake", Fail, status, "the daemon there has another verify_token for the connection, or none", "wait half a minute after it was stored, and check that the daemon uses this vault")
+		k.add("handshake", Fail, status, "the daemon at this URL has a different verify_token for the connection, or none", "if you have just stored it, wait half a minute; check that the daemon uses this vault")
 	case a.Status == http.StatusNotFound:
-		k.add("handshake", Fail, status, "the daemon there has no such connection, or something else answers", "check the path: /webhooks/whatsapp/"+c.Name)
+		k.add("handshake", Fail, status, "the daemon at this URL has no such connection, or something other than the daemon answers", "check the path: /webhooks/whatsapp/"+c.Name)
 	case a.Status != http.StatusOK:
-		k.add("handshake", Fail, status, "Meta wants 200", "check the daemon's log, and proxies before it")
+		k.add("handshake", Fail, status, "Meta requires 200", "check the daemon's log, and any proxy in front of it")
 	case string(a.Body) != challenge:
-		k.add("handshake", Fail, "the answer is not the challenge", "something else answers in place of the daemon", "check proxies before it: /webhooks/ has to reach it as it is")
+		k.add("handshake", Fail, "the answer is not the challenge", "something other than the daemon answers", "check any proxy in front of the daemon: it must pass on /webhooks/ unchanged")
 	default:
 		other, ok := ask(rand.Text())
 		switch {
 		case ok && other.Status == http.StatusOK:
-			k.add("handshake", Fail, "any verify token is taken", "something else answers in place of the daemon", "check proxies before it")
+			k.add("handshake", Fail, "any verify token is accepted", "something other than the daemon answers", "check any proxy in front of the daemon")
 		case ok:
-			k.add("handshake", OK, "the challenge comes back", "", "")
+			k.add("handshake", OK, "the challenge is returned", "", "")
 		}
 	}
 }
@@ -108,10 +108,10 @@ func (k callbackChecker) signatures(c vault.Connection) {
 	case !ok:
 		return
 	case a.Status == http.StatusServiceUnavailable:
-		k.add("signature", Fail, "webhooks are not taken (status 503)", "the daemon there has no app_secret for the connection, or cannot store anything", "store it: facteur vault set "+c.Name+" app_secret; see the daemon's log")
+		k.add("signature", Fail, "webhooks are not accepted (status 503)", "the daemon at this URL has no app_secret for the connection, or cannot store anything", "store it: facteur vault set "+c.Name+" app_secret; see the daemon's log")
 		return
 	case a.Status != http.StatusUnauthorized:
-		k.add("signature", Warn, fmt.Sprintf("a webhook that nobody signed is answered with status %d", a.Status), "the connection has no app_secret, so anybody may send webhooks", "store it: facteur vault set "+c.Name+" app_secret")
+		k.add("signature", Warn, fmt.Sprintf("an unsigned webhook is answered with status %d", a.Status), "the connection has no app_secret, so anybody can send webhooks", "store it: facteur vault set "+c.Name+" app_secret")
 		return
 	}
 	secret := c.Secret("app_secret")
@@ -125,10 +125,10 @@ func (k callbackChecker) signatures(c vault.Connection) {
 	switch {
 	case !ok:
 	case a.Status == http.StatusOK:
-		k.add("signature", OK, "signed webhooks are taken, others are not", "", "")
+		k.add("signature", OK, "signed webhooks are accepted, others are refused", "", "")
 	case a.Status == http.StatusUnauthorized:
-		k.add("signature", Fail, "a webhook signed with app_secret is refused", "the daemon there has another app_secret, or a proxy changes bodies", "check that the daemon uses this vault, and that proxies pass bodies on byte by byte")
+		k.add("signature", Fail, "a webhook signed with app_secret is refused", "the daemon at this URL has a different app_secret, or a proxy changes bodies", "check that the daemon uses this vault, and that any proxy passes on bodies unchanged")
 	default:
-		k.add("signature", Fail, fmt.Sprintf("a signed webhook is answered with status %d", a.Status), "the daemon cannot store it, or something else answers", "check the daemon's log, and proxies before it")
+		k.add("signature", Fail, fmt.Sprintf("a signed webhook is answered with status %d", a.Status), "the daemon cannot store it, or something other than the daemon answers", "check the daemon's log, and any proxy in front of it")
 	}
 }

@@ -52,19 +52,19 @@ func TestCheckCallback(t *testing.T) {
 		handshake, signature account.Level
 		says                 string
 	}{
-		{"all is well", newCallback().handler(), nil, account.OK, account.OK, "the challenge comes back"},
+		{"all is well", newCallback().handler(), nil, account.OK, account.OK, "the challenge is returned"},
 		{"no verify token here", newCallback().handler(), []string{"verify_token"}, account.Fail, account.OK, "no verify_token"},
 		{"no app secret here", newCallback().handler(), []string{"app_secret"}, account.OK, account.Warn, "no app_secret here"},
-		{"another verify token there", changed(func(c *callback) { c.connections["shop"].Secrets["verify_token"] = vault.NewSecret("other") }), nil, account.Fail, account.OK, "another verify_token"},
-		{"another app secret there", changed(func(c *callback) { c.connections["shop"].Secrets["app_secret"] = vault.NewSecret("other") }), nil, account.OK, account.Fail, "another app_secret"},
+		{"another verify token there", changed(func(c *callback) { c.connections["shop"].Secrets["verify_token"] = vault.NewSecret("other") }), nil, account.Fail, account.OK, "a different verify_token"},
+		{"another app secret there", changed(func(c *callback) { c.connections["shop"].Secrets["app_secret"] = vault.NewSecret("other") }), nil, account.OK, account.Fail, "a different app_secret"},
 		{"no app secret there", changed(func(c *callback) { delete(c.connections["shop"].Secrets, "app_secret") }), nil, account.OK, account.Fail, "status 503"},
-		{"insecure there", changed(func(c *callback) { c.insecure = true; delete(c.connections["shop"].Secrets, "app_secret") }), nil, account.OK, account.Warn, "anybody may send webhooks"},
+		{"insecure there", changed(func(c *callback) { c.insecure = true; delete(c.connections["shop"].Secrets, "app_secret") }), nil, account.OK, account.Warn, "anybody can send webhooks"},
 		{"no such connection there", changed(func(c *callback) { delete(c.connections, "shop") }), nil, account.Fail, account.Warn, "no such connection"},
 		{"something else answers", http.HandlerFunc(none), nil, account.Fail, account.Warn, "the answer is not the challenge"},
 		{"who takes any token", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, r.URL.Query().Get("hub.challenge"))
-		}), nil, account.Fail, account.Warn, "any verify token is taken"},
-		{"a proxy that changes bodies", proxy(newCallback().handler()), nil, account.OK, account.Fail, "proxies pass bodies on byte by byte"},
+		}), nil, account.Fail, account.Warn, "any verify token is accepted"},
+		{"a proxy that changes bodies", proxy(newCallback().handler()), nil, account.OK, account.Fail, "any proxy passes on bodies unchanged"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			there := httptest.NewServer(tt.handler)

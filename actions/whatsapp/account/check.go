@@ -80,15 +80,15 @@ func (i *inspector) do(name, method, path string, body []byte) (v schema.Value, 
 	case isRefused:
 		i.refused = refused.cause.Code
 		verdict := graph.Classify(refused.cause)
-		i.add(name, Fail, refused.Error(), cmp.Or(verdict.Cause, "the API refused the question"), verdict.Cure)
+		i.add(name, Fail, refused.Error(), cmp.Or(verdict.Cause, "the API refused the request"), verdict.Cure)
 	case isOther:
-		i.add(name, Fail, fmt.Sprintf("an answer that is not the API's (status %d)", other.status), "something else answers in place of the API", "check base_url of the connection, and proxies")
+		i.add(name, Fail, fmt.Sprintf("the answer is not from the API (status %d)", other.status), "something other than the API answers", "check the connection's base_url, and any proxy")
 	case errors.Is(err, errAddress):
 		i.unreachable = true
-		i.add(name, Fail, "nothing could be asked", err.Error(), "correct base_url")
+		i.add(name, Fail, "the request could not be built", err.Error(), "correct base_url")
 	default:
 		i.unreachable = true
-		i.add(name, Fail, "the API could not be asked", err.Error(), help(err, "check the network"))
+		i.add(name, Fail, "the API could not be reached", err.Error(), help(err, "check the network"))
 	}
 	return v, false
 }
@@ -120,9 +120,9 @@ func (i *inspector) token() {
 	case seconds == 0:
 		i.add("token", OK, "valid, never expires", "", "")
 	case left < 0:
-		i.add("token", Fail, "expired "+end.Format(time.DateTime), "its time is over", newToken())
+		i.add("token", Fail, "expired "+end.Format(time.DateTime), "its validity period is over", newToken())
 	case left < 7*24*time.Hour:
-		i.add("token", Warn, "valid, but expires "+end.Format(time.DateTime)+" UTC", "tokens of the dashboard live for a day, those of people for 60", newToken())
+		i.add("token", Warn, "valid, but expires "+end.Format(time.DateTime)+" UTC", "tokens from the dashboard last one day, those of people 60 days", newToken())
 	default:
 		i.add("token", OK, "valid until "+end.Format(time.DateOnly), "", "")
 	}
@@ -134,9 +134,9 @@ func (i *inspector) token() {
 	const messaging, management = "whatsapp_business_messaging", "whatsapp_business_management"
 	switch {
 	case !scopes[messaging]:
-		i.add("permissions", Fail, "the token lacks "+messaging, "it was made without this permission", newToken())
+		i.add("permissions", Fail, "the token lacks "+messaging, "it was created without this permission", newToken())
 	case !scopes[management]:
-		i.add("permissions", Warn, "the token lacks "+management, "sending works, but templates and numbers cannot be read", "make a token that also has "+management)
+		i.add("permissions", Warn, "the token lacks "+management, "sending works, but templates and numbers cannot be read", "create a token that also has "+management)
 	default:
 		i.add("permissions", OK, messaging+" and "+management, "", "")
 	}
@@ -149,7 +149,7 @@ const unknown = "not known"
 func (i *inspector) number() {
 	id := i.account.SenderPhoneID
 	if id == "" {
-		i.add("phone number", Warn, "not checked", "the connection names no sender_phone_id, so every step must", "store it: facteur vault set "+i.account.Name+" sender_phone_id=…")
+		i.add("phone number", Warn, "not checked", "the connection has no sender_phone_id, so every step must give one", "store it: facteur vault set "+i.account.Name+" sender_phone_id=…")
 		return
 	}
 	v, ok := i.get("phone number", "/"+id, url.Values{"fields": {"id,verified_name,display_phone_number,quality_rating,name_status,status,throughput,account_mode"}})
@@ -162,26 +162,26 @@ func (i *inspector) number() {
 	}
 	shown := text("display_phone_number")
 	if shown == "" {
-		i.add("phone number", Fail, "there is an object "+id+", but it is no phone number", "the ID is that of something else, such as the account", "take the phone number ID from WhatsApp Manager")
+		i.add("phone number", Fail, "there is an object "+id+", but it is not a phone number", "the ID belongs to something else, such as the account", "use the phone number ID from WhatsApp Manager")
 		return
 	}
 	switch status := text("status"); status {
 	case "", "CONNECTED":
 		i.add("phone number", OK, fmt.Sprintf("%s, %s", shown, text("verified_name")), "", "")
 	default:
-		i.add("phone number", Fail, fmt.Sprintf("%s is %s", shown, status), "only a number that is CONNECTED can send", "see the number in WhatsApp Manager; register it if it is PENDING")
+		i.add("phone number", Fail, fmt.Sprintf("%s is %s", shown, status), "only a number that is CONNECTED can send", "check the number in WhatsApp Manager; register it if it is PENDING")
 	}
 	switch status := text("name_status"); status {
 	case "", "APPROVED", "AVAILABLE_WITHOUT_REVIEW":
 		i.add("display name", OK, cmp.Or(status, unknown), "", "")
 	default:
-		i.add("display name", Warn, status, "the name is not approved, so people see the number, and some numbers cannot send", "have the name approved in WhatsApp Manager")
+		i.add("display name", Warn, status, "the name is not approved, so people see the number instead, and some numbers cannot send", "get the name approved in WhatsApp Manager")
 	}
 	switch rating := text("quality_rating"); rating {
 	case "RED":
-		i.add("quality", Warn, rating, "many people block or report the number: its limits may fall", "write only to people who expect it")
+		i.add("quality", Warn, rating, "many people block or report the number: its limits may be lowered", "write only to people who expect your messages")
 	case "YELLOW":
-		i.add("quality", Warn, rating, "some people block or report the number", "write only to people who expect it")
+		i.add("quality", Warn, rating, "some people block or report the number", "write only to people who expect your messages")
 	default:
 		i.add("quality", OK, cmp.Or(rating, unknown), "", "")
 	}
@@ -193,29 +193,29 @@ func (i *inspector) business() {
 	id := i.account.WABA
 	switch {
 	case id == "":
-		i.add("account", Warn, "not checked", "the connection names no waba_id, so templates and webhooks cannot be checked", "store it: facteur vault set "+i.account.Name+" waba_id=…")
+		i.add("account", Warn, "not checked", "the connection has no waba_id, so templates and webhooks cannot be checked", "store it: facteur vault set "+i.account.Name+" waba_id=…")
 		return
 	case id == i.account.Business:
-		i.add("account", Fail, "waba_id is the portfolio's ID", "the same ID is stored as business_id", "take the WhatsApp Business Account ID from WhatsApp Manager")
+		i.add("account", Fail, "waba_id is the portfolio's ID", "the same ID is stored as business_id", "use the WhatsApp Business Account ID from WhatsApp Manager")
 		return
 	}
 	v, ok := i.get("account", "/"+id, url.Values{"fields": {"id,name,message_template_namespace"}})
 	if !ok {
 		if last := &i.found[len(i.found)-1]; i.refused == 100 {
-			last.Cause = "waba_id is no WhatsApp Business Account that the token may see; often it is the portfolio's ID"
-			last.Cure = "take the WhatsApp Business Account ID from WhatsApp Manager, and give the system user the account"
+			last.Cause = "waba_id is not a WhatsApp Business Account that the token has access to; often it is the portfolio's ID by mistake"
+			last.Cure = "use the WhatsApp Business Account ID from WhatsApp Manager, and assign the account to the system user"
 		}
 		return
 	}
 	if _, ok := v.Get("message_template_namespace").Text(); !ok {
-		i.add("account", Fail, id+" is no WhatsApp Business Account", "often it is the ID of the portfolio or of the app", "take the WhatsApp Business Account ID from WhatsApp Manager")
+		i.add("account", Fail, id+" is not a WhatsApp Business Account", "often it is the ID of the portfolio or the app by mistake", "use the WhatsApp Business Account ID from WhatsApp Manager")
 		return
 	}
 	name, _ := v.Get("name").Text()
 	i.add("account", OK, cmp.Or(name, unknown), "", "")
 }
 
-// webhooks asks whether some app gets the account's webhooks.
+// webhooks asks whether some app receives the account's webhooks.
 func (i *inspector) webhooks() {
 	if i.account.WABA == "" || i.account.WABA == i.account.Business {
 		return
@@ -234,7 +234,7 @@ func (i *inspector) webhooks() {
 		names = append(names, name)
 	}
 	if len(names) == 0 {
-		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages go nowhere, so lost answers cannot be settled", "subscribe the app: facteur webhook subscribe "+i.account.Name)
+		i.add("webhooks", Warn, "no app is subscribed", "receipts and messages are not delivered anywhere, so sends with a lost answer cannot be settled", "subscribe the app: facteur webhook subscribe "+i.account.Name)
 		return
 	}
 	i.add("webhooks", OK, "subscribed: "+strings.Join(names, ", "), "", "")

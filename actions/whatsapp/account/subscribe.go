@@ -22,14 +22,14 @@ func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connect
 	waba, verify := i.account.WABA, c.Secret("verify_token")
 	switch {
 	case waba == "":
-		return []Finding{{"subscription", Fail, "nothing was subscribed", "the connection names no waba_id", "store it: facteur vault set " + c.Name + " waba_id=…"}}
+		return []Finding{{"subscription", Fail, "nothing was subscribed", "the connection has no waba_id", "store it: facteur vault set " + c.Name + " waba_id=…"}}
 	case waba == i.account.Business:
-		return []Finding{{"subscription", Fail, "nothing was subscribed", "waba_id is the portfolio's ID", "take the WhatsApp Business Account ID from WhatsApp Manager"}}
+		return []Finding{{"subscription", Fail, "nothing was subscribed", "waba_id is the portfolio's ID", "use the WhatsApp Business Account ID from WhatsApp Manager"}}
 	case callback != "" && verify.IsZero():
 		return []Finding{noVerifyToken(c.Name)}
 	}
 	var body []byte
-	detail := "the app of the token gets the account's webhooks"
+	detail := "the token's app receives the account's webhooks"
 	if callback != "" {
 		body, _ = json.Marshal(map[string]string{"override_callback_uri": callback, "verify_token": verify.Reveal()}) // texts
 		detail += ", at " + callback
@@ -40,9 +40,9 @@ func SubscribeWebhooks(ctx context.Context, client *http.Client, c vault.Connect
 		i.add("subscription", OK, detail, "", "")
 		i.webhooks()
 	case ok:
-		i.add("subscription", Fail, "nothing was subscribed", "the API does not say that it was", "try again")
+		i.add("subscription", Fail, "nothing was subscribed", "the API does not confirm it", "try again")
 	case callback != "" && i.refused == callbackUnverified:
-		i.found[0].Cause = "Meta asked the callback URL and did not get its challenge back"
+		i.found[0].Cause = "Meta called the callback URL, which did not return the challenge"
 		i.found[0].Cure = "find out why: facteur webhook check " + c.Name
 	}
 	return withoutSecrets(i.found, c)

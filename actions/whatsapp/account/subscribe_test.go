@@ -51,7 +51,7 @@ func TestSubscribeWebhooks(t *testing.T) {
 		says     string
 		body     string // of the request
 	}{
-		{"to the app's address", nil, "", 200, `{"success":true}`, account.OK, "gets the account's webhooks", ""},
+		{"to the app's address", nil, "", 200, `{"success":true}`, account.OK, "receives the account's webhooks", ""},
 		{"to another address", nil, "https://a.test/x", 200, `{"success":true}`, account.OK, "at https://a.test/x", `{"override_callback_uri":"https://a.test/x","verify_token":"verify-1"}`},
 		{"Meta says nothing", nil, "", 200, `{}`, account.Fail, "nothing was subscribed", ""},
 		{"the address does not answer", nil, "https://a.test/x", 400, `{"error":{"code":2200,"message":"(#2200) Callback verification failed: verify-1"}}`, account.Fail, "facteur webhook check shop", ""},

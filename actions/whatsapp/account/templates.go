@@ -39,7 +39,7 @@ func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection)
 	case account.Token.IsZero():
 		return nil, &PullError{Problem: "the connection " + c.Name + " has no token", Hint: "store it: facteur vault set " + c.Name}
 	case account.WABA == "":
-		return nil, &PullError{Problem: "the connection " + c.Name + " has no waba_id, so it is not known whose templates to read",
+		return nil, &PullError{Problem: "the connection " + c.Name + " has no waba_id, so it is not known which account's templates to read",
 			Hint: "store it: facteur vault set " + c.Name + " waba_id=…"}
 	}
 	p := puller{ctx: ctx, api: api{whatsapp.Options{Client: client}.HTTP(), account}, size: templatesAPage}
@@ -103,14 +103,14 @@ func (p *puller) readAll() (*templates.Set, error) {
 			found = append(found, d)
 		}
 		if len(found) > mostTemplates {
-			return nil, &PullError{Problem: fmt.Sprintf("the API gives more than %d templates, which no account has", mostTemplates)}
+			return nil, &PullError{Problem: fmt.Sprintf("the API returned more than %d templates, which no account has", mostTemplates)}
 		}
 		next, _ := v.Get("paging", "cursors", "after").Text()
 		if more, _ := v.Get("paging", "next").Text(); more == "" || next == "" {
 			break
 		}
 		if seen[next] {
-			return nil, &PullError{Problem: "the API gives the same page of templates again and again", Hint: "try again later"}
+			return nil, &PullError{Problem: "the API keeps returning the same page of templates", Hint: "try again later"}
 		}
 		seen[next] = true
 		cursor, p.paged = next, true
@@ -148,14 +148,14 @@ func (p *puller) page(cursor string) (v schema.Value, err error) {
 	case isRefused:
 		return v, p.pullError(refused)
 	case isOther:
-		return v, &PullError{Problem: err.Error(), Hint: "check base_url of the connection, and proxies"}
+		return v, &PullError{Problem: err.Error(), Hint: "check the connection's base_url, and any proxy"}
 	case errors.Is(err, errAddress):
 		return v, &PullError{Problem: err.Error(), Hint: "correct base_url"}
 	case err != nil:
 		return v, &PullError{Problem: p.redact(err.Error()), Hint: help(err, "check the network")}
 	}
 	if _, ok := v.Get("data").List(); !ok {
-		return v, &PullError{Problem: "the answer holds no templates: " + p.account.WABA + " is no WhatsApp Business Account", Hint: "take the WhatsApp Business Account ID from WhatsApp Manager"}
+		return v, &PullError{Problem: "the answer contains no templates: " + p.account.WABA + " is not a WhatsApp Business Account", Hint: "use the WhatsApp Business Account ID from WhatsApp Manager"}
 	}
 	return v, nil
 }
@@ -167,7 +167,7 @@ func (p *puller) pullError(e *apiError) error {
 		bad.Problem += ": " + p.redact(e.cause.Details)
 	}
 	if e.cause.Code == 100 || e.cause.Code == 803 {
-		bad.Hint = "check waba_id of the connection: it is the WhatsApp Business Account's ID, not the portfolio's, and the token's user needs the account"
+		bad.Hint = "check the connection's waba_id: it must be the ID of the WhatsApp Business Account, not the portfolio's, and the token's user needs access to the account"
 	}
 	if e.wait > 0 {
 		bad.Hint = fmt.Sprintf("wait %s, then try again", e.wait.Round(time.Second))

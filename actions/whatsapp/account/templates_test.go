@@ -111,8 +111,8 @@ func TestPullTemplatesAgain(t *testing.T) {
 		}, []string{"100 "}, "(80007)", "wait 15m0s"},
 		{"the wrong account", func(string, int) (int, http.Header, string) { return 400, nil, refused(100, `,"error_subcode":33`) }, []string{"100 "}, "(100)", "not the portfolio's"},
 		{"a token that expired", func(string, int) (int, http.Header, string) { return 401, nil, refused(190, "") }, []string{"100 "}, "(190)", "create a token"},
-		{"a proxy", func(string, int) (int, http.Header, string) { return 502, nil, "<html>" }, []string{"100 "}, "status 502", "proxies"},
-		{"no list", func(string, int) (int, http.Header, string) { return 200, nil, `{"id":"1"}` }, []string{"100 "}, "no WhatsApp Business Account", "WhatsApp Manager"},
+		{"a proxy", func(string, int) (int, http.Header, string) { return 502, nil, "<html>" }, []string{"100 "}, "status 502", "any proxy"},
+		{"no list", func(string, int) (int, http.Header, string) { return 200, nil, `{"id":"1"}` }, []string{"100 "}, "is not a WhatsApp Business Account", "WhatsApp Manager"},
 		{"nothing", func(string, int) (int, http.Header, string) { return 200, nil, `{"data":[]}` }, []string{"100 "}, "", ""},
 		{"the token comes back", func(string, int) (int, http.Header, string) {
 			return 400, nil, `{"error":{"code":190,"message":"bad token ` + token + `","error_data":"` + token + `"}}`

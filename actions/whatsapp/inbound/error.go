@@ -27,7 +27,7 @@ func (e *Error) Summary() string { return "not a WhatsApp webhook: " + e.Problem
 func (e *Error) Advice() string { return e.Hint }
 
 func notJSON(err error) error {
-	return &Error{"it is no JSON: " + err.Error(), "give the body of the request, as it came"}
+	return &Error{"it is not JSON: " + err.Error(), "give the body of the request, unchanged"}
 }
 
 func otherObject(object string) error {
@@ -38,7 +38,7 @@ func otherObject(object string) error {
 // much looks like one.
 func notWebhook(v schema.Value) error {
 	if _, ok := v.Object(); !ok {
-		return &Error{"it is no JSON object", "give the body of one webhook"}
+		return &Error{"it is not a JSON object", "give the body of one webhook"}
 	}
 	e, isError := graph.ErrorIn(v.Get("error"))
 	from, _ := v.Get("messages").Index(0).Get("from").Text()
@@ -54,16 +54,16 @@ func notWebhook(v schema.Value) error {
 			fmt.Sprintf("see: facteur explain %d", e.Code),
 		}
 	case has(v, "error"):
-		return &Error{"it is an error of the API", "the message was refused; webhooks tell of messages that were accepted"}
+		return &Error{"it is an error of the API", "the message was refused; webhooks report only accepted messages"}
 	case from != "", has(v, "statuses"), has(v, "errors") && !has(v, "messaging_product"), isOnPremisesMeta(v):
-		return &Error{"it is one of the On-Premises API, without entry and changes",
-			"the On-Premises API delivers nothing since October 2025; the Cloud API wraps the same in entry[].changes[].value"}
+		return &Error{"it is a webhook of the On-Premises API, without entry and changes",
+			"the On-Premises API has delivered nothing since October 2025; the Cloud API wraps the same data in entry[].changes[].value"}
 	case has(v, "messages") && has(v, "contacts"):
-		return &Error{"it is the answer to a send", "the message's statuses come in webhooks"}
+		return &Error{"it is the answer to a send", "the message's statuses arrive as webhooks"}
 	case has(v, "messaging_product") && (has(v, "to") || has(v, "recipient")):
 		return &Error{"it is a message to send", "check it with: facteur message check"}
 	}
-	return &Error{"it has no entry", fmt.Sprintf("a webhook begins {\"object\": %q, \"entry\": […]}", product)}
+	return &Error{"it has no entry", fmt.Sprintf("a webhook starts with {\"object\": %q, \"entry\": […]}", product)}
 }
 
 // isOnPremisesMeta tells an answer of the On-Premises API by its meta.

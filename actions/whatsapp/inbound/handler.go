@@ -55,7 +55,7 @@ const (
 // the request's path value of that name. The answers:
 //
 //	200  GET: the address is ours; POST: what it tells is stored
-//	400  the body broke off; not signed, as it may be: it is no webhook
+//	400  the body broke off; not signed, as it may be: it is not a webhook
 //	401  it is not signed with the connection's app_secret
 //	403  GET: it does not give the connection's verify_token
 //	404  there is no such connection
@@ -126,7 +126,7 @@ func (h *handler) logRefusal(a Answer, r *http.Request, err error) {
 	switch {
 	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed:
 	case a.Status == http.StatusServiceUnavailable:
-		h.notices.Print(slog.LevelError, "unavailable "+a.Connection, "a WhatsApp webhook was not taken; Meta will repeat it", args...)
+		h.notices.Print(slog.LevelError, "unavailable "+a.Connection, "a WhatsApp webhook was not accepted; Meta will repeat it", args...)
 	default:
 		h.notices.Print(slog.LevelWarn, r.Method+http.StatusText(a.Status)+a.Connection, "a WhatsApp webhook was refused", args...)
 	}
@@ -136,7 +136,7 @@ func (h *handler) logRefusal(a Answer, r *http.Request, err error) {
 // could be stored.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, a *Answer) (challenge string, err error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		return "", refuse(http.StatusMethodNotAllowed, "a webhook is a POST", nil)
+		return "", refuse(http.StatusMethodNotAllowed, "a webhook must be a POST request", nil)
 	}
 	c, err := h.connection(r.Context(), r.PathValue("connection"))
 	if err != nil {
@@ -177,9 +177,9 @@ func (h *handler) connection(ctx context.Context, name string) (vault.Connection
 		h.known[name] = c
 		return c, nil
 	case err == nil, errors.As(err, &unknown):
-		return c, refuse(http.StatusNotFound, "there is nothing here", nil)
+		return c, refuse(http.StatusNotFound, "there is no webhook at this path", nil)
 	case known && ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &away) && away.Unreadable()):
-		h.notices.Print(slog.LevelWarn, "vault "+name, "the vault cannot be read; WhatsApp webhooks are checked with what it said last", "connection", name, "error", err)
+		h.notices.Print(slog.LevelWarn, "vault "+name, "the vault cannot be read; WhatsApp webhooks are checked with the credentials read last", "connection", name, "error", err)
 		return last, nil
 	}
 	return vault.Connection{Name: name}, refuse(http.StatusServiceUnavailable, "the connection cannot be read", err)
@@ -192,9 +192,9 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	signed := !secret.IsZero()
 	switch {
 	case !signed && !h.Insecure:
-		return refuse(http.StatusServiceUnavailable, "nothing can be checked", ErrNoSecret)
+		return refuse(http.StatusServiceUnavailable, "its sender cannot be verified", ErrNoSecret)
 	case signed && signature == "": // what nobody signed is not read
-		return refuse(http.StatusUnauthorized, "it is not Meta's", ErrNotSigned)
+		return refuse(http.StatusUnauthorized, "it is not from Meta", ErrNotSigned)
 	}
 	body, err := h.bodies.Read(w, r)
 	if err != nil {
@@ -202,7 +202,7 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	}
 	if signed {
 		if err := VerifySignature(body, signature, secret); err != nil {
-			return refuse(http.StatusUnauthorized, "it is not Meta's", err)
+			return refuse(http.StatusUnauthorized, "it is not from Meta", err)
 		}
 	}
 	size := int64(len(body))
@@ -213,10 +213,10 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, c vault.Connecti
 	told, err := Parse(body)
 	switch {
 	case err != nil && !signed:
-		return refuse(http.StatusBadRequest, "it is no webhook", err)
+		return refuse(http.StatusBadRequest, "it is not a webhook", err)
 	case err != nil:
 		a.Unreadable = true
-		h.notices.Print(slog.LevelError, "unreadable "+c.Name, "a WhatsApp webhook cannot be read; what it tells is lost", "connection", c.Name, "bytes", len(body), "error", err)
+		h.notices.Print(slog.LevelError, "unreadable "+c.Name, "a WhatsApp webhook cannot be read; its content is lost", "connection", c.Name, "bytes", len(body), "error", err)
 		return nil
 	}
 	if told = h.filterKnown(c.Name, told); len(told) == 0 {
@@ -230,12 +230,12 @@ func (h *handler) filterKnown(connection string, told []Notification) []Notifica
 	kept := told[:0]
 	for _, n := range told {
 		if n.PhoneNumberID != "" && n.Call() == "" && h.Known != nil && !h.Known(connection, n.PhoneNumberID) {
-			h.notices.Print(slog.LevelInfo, "number "+connection+" "+n.PhoneNumberID, "a WhatsApp webhook is about a number that no flow or connection names; it is left out",
+			h.notices.Print(slog.LevelInfo, "number "+connection+" "+n.PhoneNumberID, "a WhatsApp webhook is about a number that no flow or connection names; it is ignored",
 				"connection", connection, "phone_number_id", n.PhoneNumberID, "kind", n.Kind)
 			continue
 		}
 		if n.Note != "" {
-			h.notices.Print(slog.LevelInfo, "note "+n.Kind+n.Field+n.Note, "a WhatsApp webhook tells something that is not known; it is stored",
+			h.notices.Print(slog.LevelInfo, "note "+n.Kind+n.Field+n.Note, "a WhatsApp webhook has unknown content; it is stored",
 				"connection", connection, "kind", n.Kind, "field", n.Field, "note", n.Note)
 		}
 		kept = append(kept, n)

@@ -148,18 +148,18 @@ func TestHandler(t *testing.T) {
 	}{
 		{"a status", "shop", status, sign(status), nil, 200, 1, ""},
 		{"several things", "shop", several, sign(several), nil, 200, 6, ""},
-		{"signed by another", "shop", status, sign(several), nil, 401, 0, "its signature does not fit"},
+		{"signed by another", "shop", status, sign(several), nil, 401, 0, "its signature does not match"},
 		{"not signed", "shop", status, "", nil, 401, 0, "it has no X-Hub-Signature-256"},
 		{"not signed, insecure", "shop", status, "", func(c *callback) { c.Insecure = true }, 401, 0, "it has no X-Hub-Signature-256"},
 		{"no secret", "bare", status, sign(status), nil, 503, 0, "the connection has no app_secret"},
 		{"no secret, insecure", "bare", status, "", func(c *callback) { c.Insecure = true }, 200, 1, ""},
-		{"no webhook, insecure", "bare", []byte(`{"a":1}`), "", func(c *callback) { c.Insecure = true }, 400, 0, "it is no webhook"},
+		{"no webhook, insecure", "bare", []byte(`{"a":1}`), "", func(c *callback) { c.Insecure = true }, 400, 0, "it is not a webhook"},
 		{"unknown connection", "nobody", status, sign(status), nil, 404, 0, ""},
 		{"another app", "hook", status, sign(status), nil, 404, 0, ""},
-		{"no JSON", "shop", []byte("oui"), sign([]byte("oui")), nil, 200, 0, "cannot be read; what it tells is lost"},
+		{"no JSON", "shop", []byte("oui"), sign([]byte("oui")), nil, 200, 0, "cannot be read; its content is lost"},
 		{"another product", "shop", []byte(`{"object":"page","entry":[]}`), sign([]byte(`{"object":"page","entry":[]}`)), nil, 200, 0, `its object is \"page\"`},
 		{"nothing", "shop", []byte(`{"object":"whatsapp_business_account","entry":[]}`), sign([]byte(`{"object":"whatsapp_business_account","entry":[]}`)), nil, 200, 0, ""},
-		{"an unknown field", "shop", []byte(`{"entry":[{"changes":[{"field":"weather","value":{"sun":1}}]}]}`), sign([]byte(`{"entry":[{"changes":[{"field":"weather","value":{"sun":1}}]}]}`)), nil, 200, 1, "the field is not known"},
+		{"an unknown field", "shop", []byte(`{"entry":[{"changes":[{"field":"weather","value":{"sun":1}}]}]}`), sign([]byte(`{"entry":[{"changes":[{"field":"weather","value":{"sun":1}}]}]}`)), nil, 200, 1, "the field is unknown"},
 		{"too long", "shop", long, sign(long), nil, 413, 0, "longer than 3145728 bytes"},
 		{"the disk is full", "shop", status, sign(status), func(c *callback) {
 			c.Apply = func(context.Context, string, []inbound.Notification) error { return errors.New("the disk is full") }

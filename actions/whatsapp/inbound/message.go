@@ -91,7 +91,7 @@ func readMessage(in location, m schema.Value, people contacts) []Notification {
 		n.setPerson(people.find(system.Field("wa_id"), system.Field("user_id"), system.Field("parent_user_id")))
 	}
 	if n.From = n.person(); n.From == "" || n.MessageID == "" {
-		n.Note = "it does not say who wrote it, or has no id: no flow can take it"
+		n.Note = "it has no sender or no id, so no flow can use it"
 	}
 	return []Notification{n}
 }
@@ -174,7 +174,7 @@ func messageOf(m schema.Value) Notification {
 	}
 	places, known := textPaths()[n.Type]
 	if !known {
-		n.Note = "the type of the message is not known"
+		n.Note = "the message type is unknown"
 	}
 	n.Text = graph.Word(firstOf(m, places...))
 	for _, c := range choices {
@@ -192,7 +192,7 @@ func messageOf(m schema.Value) Notification {
 	case "interactive":
 		n.setFormAnswer(m)
 		if kind := graph.Word(m.Get("interactive", "type")); !slices.Contains(replyKinds, kind) {
-			n.Note = "the kind of reply is not known"
+			n.Note = "the kind of reply is unknown"
 		}
 	}
 	return n

@@ -74,7 +74,7 @@ type Fault struct {
 // types and kinds that are not known do no harm. Anything else is a *Error.
 func Parse(body []byte) ([]Notification, error) {
 	if len(body) > MaxBody {
-		return nil, &Error{Problem: fmt.Sprintf("it has %d bytes, and a webhook has at most %d", len(body), MaxBody)}
+		return nil, &Error{Problem: fmt.Sprintf("it has %d bytes, but a webhook has at most %d", len(body), MaxBody)}
 	}
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	parsed, err := actions.DecodeJSON(body)
@@ -101,7 +101,7 @@ func Parse(body []byte) ([]Notification, error) {
 		return nil, notWebhook(root)
 	}
 	if w.changes > MaxChanges {
-		return nil, &Error{Problem: fmt.Sprintf("it has %d changes, and a webhook has at most %d", w.changes, MaxChanges)}
+		return nil, &Error{Problem: fmt.Sprintf("it has %d changes, but a webhook has at most %d", w.changes, MaxChanges)}
 	}
 	return w.found, nil
 }
@@ -219,7 +219,7 @@ func (w *webhookReader) parts(in location, value, from schema.Value) {
 	}
 	all, _ := from.Object()
 	for _, name := range unreadLists(all) {
-		w.add(in, value, Notification{Kind: unknown, Raw: map[string]any{name: all[name]}, Note: "the list beside the others is not known: " + name})
+		w.add(in, value, Notification{Kind: unknown, Raw: map[string]any{name: all[name]}, Note: "the value has an unknown list: " + name})
 	}
 }
 
@@ -251,11 +251,11 @@ func isRead(name string) bool {
 func unknownNote(field string) string {
 	switch {
 	case field == "":
-		return "the change does not say which field it is of"
+		return "the change does not name its field"
 	case isKnownField(field):
-		return "its value holds nothing that is known"
+		return "its value contains nothing known"
 	}
-	return "the field is not known"
+	return "the field is unknown"
 }
 
 // A part is a list in values, of one or of several fields.

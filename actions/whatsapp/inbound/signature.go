@@ -18,8 +18,8 @@ const SignatureHeader = "X-Hub-Signature-256"
 var (
 	ErrNoSecret     = errors.New("the connection has no app_secret, so no signature can be checked")
 	ErrNotSigned    = errors.New("it has no " + SignatureHeader + " of the form sha256=…")
-	ErrSignature    = errors.New("its signature does not fit: the body was changed, or app_secret is another app's")
-	ErrSubscription = errors.New("it is no subscription with the verify token of the connection")
+	ErrSignature    = errors.New("its signature does not match: the body was changed, or app_secret belongs to another app")
+	ErrSubscription = errors.New("it is not a subscription request with the connection's verify token")
 )
 
 // VerifySignature checks that Meta signed a body with the secret of the app. The body is

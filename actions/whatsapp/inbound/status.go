@@ -50,9 +50,9 @@ func readStatus(in location, s schema.Value, people contacts) []Notification {
 	case kind == "payment" || kind == "call":
 		n.Kind = kind
 	case !slices.Contains(knownStatuses, n.Status):
-		n.Note = "the status is not known"
+		n.Note = "the status is unknown"
 	case n.Status == failed && len(n.Errors) == 0:
-		n.Note = "no error with a code says why"
+		n.Note = "it has no error code that says why"
 	}
 	return []Notification{n}
 }

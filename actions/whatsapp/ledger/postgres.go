@@ -48,7 +48,7 @@ const (
 func OpenPostgres(ctx context.Context, address string, o Options) (*Postgres, error) {
 	cfg, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, &ServerError{Op: "open it", why: "its address cannot be read", hint: "write it like postgres://facteur@db.internal:5432/facteur?sslmode=verify-full"} // the cause may show a password
+		return nil, &ServerError{Op: "open it", why: "its address is not valid", hint: "write it as postgres://facteur@db.internal:5432/facteur?sslmode=verify-full"} // the cause may show a password
 	}
 	if !strings.Contains(address, "pool_max_conns") {
 		cfg.MaxConns = defaultMaxConns

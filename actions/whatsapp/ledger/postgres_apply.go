@@ -125,7 +125,7 @@ func (l *Postgres) Apply(ctx context.Context, told ...inbound.Notification) ([]U
 		return nil, err
 	}
 	var updates []Update
-	err = l.write(ctx, "store what a webhook told", func(ctx context.Context, a attempt) (err error) {
+	err = l.write(ctx, "store the content of a webhook", func(ctx context.Context, a attempt) (err error) {
 		updates, err = w.store(ctx, a)
 		return err
 	})
@@ -285,7 +285,7 @@ func (l *Postgres) RecordAnswer(ctx context.Context, answer whatsapp.Answer) ([]
 	f := factOfAnswer(answer, now)
 	f.people = sanitizeAll(f.people)
 	overtaken := false
-	err := l.write(ctx, "store what became of a send", func(ctx context.Context, a attempt) error {
+	err := l.write(ctx, "store the outcome of a send", func(ctx context.Context, a attempt) error {
 		overtaken = a.retried
 		b := &pgx.Batch{}
 		if f.needsContact() {

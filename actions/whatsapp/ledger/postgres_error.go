@@ -46,7 +46,7 @@ type KeyError struct {
 }
 
 func (e *KeyError) Error() string {
-	return fmt.Sprintf("ledger at %s: what others have stored cannot be opened: %v", e.Where, e.err)
+	return fmt.Sprintf("ledger at %s: what other daemons have stored cannot be decrypted: %v", e.Where, e.err)
 }
 
 // fail explains an error of the server.
@@ -68,10 +68,10 @@ func (l *Postgres) fail(op string, err error) error {
 // explain adds the reason and a hint, by the server's error code.
 func (e *ServerError) explain(said *pgconn.PgError) {
 	class := said.Code[:min(2, len(said.Code))]
-	e.why, e.hint = said.Message, "see the log of the server"
+	e.why, e.hint = said.Message, "see the server's log"
 	switch {
 	case class == "28":
-		e.why, e.hint = "the user or the password is refused", "check them in the address or PGPASSWORD, and the server's pg_hba.conf"
+		e.why, e.hint = "the user or the password was refused", "check them in the address or PGPASSWORD, and the server's pg_hba.conf"
 	case said.Code == "3D000":
 		e.hint = "create it: createdb --encoding=UTF8 " + databaseOf(e.Where)
 	case said.Code == "42501":
@@ -79,17 +79,17 @@ func (e *ServerError) explain(said *pgconn.PgError) {
 	case said.Code == "42P07":
 		e.hint = "name a schema of its own with search_path=… in the address"
 	case class == "42" || class == "3F" || class == "23":
-		e.hint = "its tables are not as facteur made them: restore them, or name another schema with search_path=… in the address"
+		e.hint = "its tables are not as facteur created them: restore them, or name another schema with search_path=… in the address"
 	case said.Code == "53300":
 		e.hint, e.temporary = "raise the server's max_connections, or lower pool_max_conns=… in the address", true
 	case class == "53":
-		e.hint, e.temporary = "give the server more of it", true
+		e.hint, e.temporary = "give the server more", true
 	case isStandby(said):
 		e.hint, e.temporary = "name the primary, or all servers and target_session_attrs=read-write, in the address", true
 	case said.Code == "57014":
-		e.why, e.hint, e.temporary = "it does not answer in time", "see what keeps it", true
+		e.why, e.hint, e.temporary = "it does not answer in time", "find out what slows it down", true
 	case class == "57" || class == "08":
-		e.hint, e.temporary = "see that the server runs and can be reached from here", true
+		e.hint, e.temporary = "make sure that the server runs and can be reached from here", true
 	case class == "40" || class == "55" || class == "25" || isConcurrent(said):
 		e.hint, e.temporary = "try again", true
 	}
@@ -98,7 +98,7 @@ func (e *ServerError) explain(said *pgconn.PgError) {
 // explainNetwork adds the reason and a hint of an error without an answer.
 func (e *ServerError) explainNetwork(err error) {
 	e.temporary = true
-	e.hint = "see that the server runs and can be reached from here"
+	e.hint = "make sure that the server runs and can be reached from here"
 	name, isName := errors.AsType[*net.DNSError](err)
 	var network net.Error
 	switch {
@@ -106,7 +106,7 @@ func (e *ServerError) explainNetwork(err error) {
 		e.temporary = false
 		e.why, e.hint = "its certificate is not trusted, or it has none", "check sslmode and sslrootcert in the address, and that the server has TLS and this name"
 	case isName:
-		e.why, e.hint = fmt.Sprintf("the name %s cannot be resolved", name.Name), "check the address and the name servers of this machine"
+		e.why, e.hint = fmt.Sprintf("the name %s cannot be resolved", name.Name), "check the address and this machine's name servers"
 	case errors.Is(err, context.Canceled):
 		e.why = "it was interrupted"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
@@ -115,7 +115,7 @@ func (e *ServerError) explainNetwork(err error) {
 		e.why = "it does not answer"
 	default:
 		e.temporary = false
-		e.why, e.hint = err.Error(), "see the log of the server"
+		e.why, e.hint = err.Error(), "see the server's log"
 	}
 }
 

@@ -139,7 +139,7 @@ func schemaVersion(ctx context.Context, q interface {
 		err = q.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM migrations").Scan(&version)
 	}
 	if known := len(postgresMigrations); err == nil && version > known {
-		err = &newerSchemaError{fmt.Sprintf("it has schema %d and this facteur knows them up to %d", version, known)}
+		err = &newerSchemaError{fmt.Sprintf("it has schema version %d, but this facteur only knows versions up to %d", version, known)}
 	}
 	return version, err
 }

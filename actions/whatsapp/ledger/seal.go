@@ -17,7 +17,7 @@ func (o Options) seal(f fact) ([]byte, error) {
 		body, err = o.Seal(body, f.id.context())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store what a webhook told: %w", err)
+		return nil, fmt.Errorf("store the content of a webhook: %w", err)
 	}
 	return body, nil
 }
@@ -31,7 +31,7 @@ func (o Options) unseal(id, body []byte) (n inbound.Notification, err error) {
 		n, err = decode(body)
 	}
 	if err != nil {
-		return n, fmt.Errorf("read what a webhook told: %w", err)
+		return n, fmt.Errorf("read the content of a webhook: %w", err)
 	}
 	return n, nil
 }

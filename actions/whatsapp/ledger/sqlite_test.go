@@ -78,7 +78,7 @@ func TestSealed(t *testing.T) {
 	require.NotContains(t, string(file), "un secret")
 
 	_, err = openSQLite(t, path, ledgertest.Start).Inbound(t.Context(), "", ledgertest.Person, ledgertest.Start())
-	require.ErrorContains(t, err, "read what a webhook told")
+	require.ErrorContains(t, err, "read the content of a webhook")
 }
 
 // TestDocumentedWebhooks stores all that Meta documents.

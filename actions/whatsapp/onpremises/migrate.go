@@ -55,16 +55,16 @@ func (m *migration) envelope() {
 	b := m.body
 	if _, ok := b["messaging_product"]; !ok {
 		b["messaging_product"] = "whatsapp"
-		m.change(schema.Path{"messaging_product"}, "added: every Cloud body says whatsapp")
+		m.change(schema.Path{"messaging_product"}, "added: every body for the Cloud API needs it")
 	}
 	if to, ok := b["to"].(string); ok && b["recipient_type"] != "group" && strings.Trim(to, "0123456789") == "" {
 		if number, err := phonenumbers.Parse("+"+to, ""); err == nil && phonenumbers.IsPossibleNumber(number) {
 			b["to"] = "+" + to
-			m.change(schema.Path{"to"}, "put + before the number: without it Meta puts the country code of the sender there")
+			m.change(schema.Path{"to"}, "put + before the number: without it, Meta puts the sender's country code there")
 		}
 	}
 	if b["recipient_type"] == "group" {
-		m.todo(schema.Path{"to"}, "groups of the On-Premises API are gone: give the id of a group of the Cloud API")
+		m.todo(schema.Path{"to"}, "groups of the On-Premises API no longer exist: give the id of a Cloud API group")
 	}
 	if v, ok := b["preview_url"]; ok {
 		delete(b, "preview_url")
@@ -74,16 +74,16 @@ func (m *migration) envelope() {
 			}
 			m.change(schema.Path{"text", "preview_url"}, "moved from the top into text")
 		} else {
-			m.change(schema.Path{"preview_url"}, "left out: only a text has a preview")
+			m.change(schema.Path{"preview_url"}, "left out: only text messages have a preview")
 		}
 	}
 	if v, ok := b["ttl"]; ok {
 		delete(b, "ttl")
 		m.change(schema.Path{"ttl"}, "left out")
-		m.todo(schema.Path{"ttl"}, "if %v matters, set message_send_ttl_seconds of the template", v)
+		m.todo(schema.Path{"ttl"}, "if %v matters, set the template's message_send_ttl_seconds", v)
 	}
 	if status, ok := b["status"]; ok && b["message_id"] == nil && status == "read" {
-		m.todo(schema.Path{"message_id"}, "add the id of the message, which stood in the address")
+		m.todo(schema.Path{"message_id"}, "add the id of the message, which was part of the address")
 	}
 	m.kind()
 }
@@ -150,7 +150,7 @@ func (m *migration) file(path schema.Path, v any) {
 		m.todo(append(path, "link"), "the provider %q gave access to the link: make it public, or upload the file and give its id", name)
 	}
 	if id, ok := file["id"]; ok {
-		m.todo(append(path, "id"), "upload the file again: %v is an id of the On-Premises API, which the Cloud API does not know", id)
+		m.todo(append(path, "id"), "upload the file again: %v is an id from the On-Premises API, which the Cloud API does not know", id)
 	}
 }
 

@@ -14,7 +14,7 @@ func (m *migration) template() {
 	if hsm, ok := b["hsm"].(map[string]any); ok {
 		delete(b, "hsm")
 		b["template"] = m.hsm(hsm)
-		m.change(schema.Path{"template"}, "made of hsm")
+		m.change(schema.Path{"template"}, "converted from hsm")
 	}
 	if kind, _ := b["type"].(string); b["template"] != nil && kind != "template" && (kind == "hsm" || kind == "") {
 		b["type"] = "template"
@@ -26,18 +26,18 @@ func (m *migration) template() {
 	}
 	if _, ok := template["namespace"]; ok {
 		delete(template, "namespace")
-		m.change(schema.Path{"template", "namespace"}, "left out: the account knows its templates")
+		m.change(schema.Path{"template", "namespace"}, "left out: templates of the Cloud API have no namespace")
 	}
 	language, _ := template["language"].(map[string]any)
 	if code, ok := template["language"].(string); ok {
 		language = map[string]any{"code": code}
 		template["language"] = language
-		m.change(schema.Path{"template", "language"}, "is an object with a code")
+		m.change(schema.Path{"template", "language"}, "converted to an object with a code")
 	}
 	if policy, ok := language["policy"].(string); ok && policy != "deterministic" {
 		delete(language, "policy")
-		m.change(schema.Path{"template", "language", "policy"}, "left out %q: Meta knows only deterministic", policy)
-		m.todo(schema.Path{"template", "language", "code"}, "make sure that the template is there in this language: there is no fallback to another")
+		m.change(schema.Path{"template", "language", "policy"}, "left out %q: Meta accepts only deterministic", policy)
+		m.todo(schema.Path{"template", "language", "code"}, "make sure that the template exists in this language: there is no fallback to another one")
 	}
 	if list, ok := template["components"].([]any); ok {
 		m.components(schema.Path{"template", "components"}, list)
@@ -137,7 +137,7 @@ func (m *migration) button(path schema.Path, button map[string]any, taken map[st
 func (m *migration) trimText(path schema.Path, object map[string]any, name string) {
 	if text, ok := object[name].(string); ok && strings.TrimSpace(text) != text {
 		object[name] = strings.TrimSpace(text)
-		m.change(append(slices.Clone(path), name), "took white space from its ends")
+		m.change(append(slices.Clone(path), name), "removed white space at its start and end")
 	}
 }
 
@@ -155,7 +155,7 @@ func (m *migration) parameter(path schema.Path, v any) {
 	}
 	if _, ok := get(p["document"], "caption").(string); ok {
 		delete(p["document"].(map[string]any), "caption")
-		m.change(append(slices.Clone(path), "document", "caption"), "left out: files of templates have no caption")
+		m.change(append(slices.Clone(path), "document", "caption"), "left out: files in templates have no caption")
 	}
 }
 

@@ -20,7 +20,7 @@ func (c *check) add(rule string, at schema.Value, hint, format string, args ...a
 }
 
 // PullHint is what can be done where the account may have other templates by now.
-const PullHint = `if the account has it, read its templates again: facteur templates pull`
+const PullHint = `if the account has it, copy its templates again with facteur templates pull`
 
 // Check compares a template message, the object that stands under `template`, with the
 // templates. meant are those that it may name: one, or each language of it where that is not
@@ -40,7 +40,7 @@ func (s *Set) Check(m schema.Value) (meant []*Definition, found schema.Violation
 	if code, ok := language.Text(); ok {
 		i := slices.IndexFunc(meant, func(d *Definition) bool { return d.Language == code })
 		if i < 0 {
-			c.add("template-language", language, languageHint(code, meant), "the template %s is not there in %s (Meta: 132001, %s)", name, quoted(code), NoTemplate(name, code).Details)
+			c.add("template-language", language, languageHint(code, meant), "the template %s does not exist in %s (Meta: 132001, %s)", name, quoted(code), NoTemplate(name, code).Details)
 			return nil, c.found
 		}
 		meant = meant[i : i+1]
@@ -63,7 +63,7 @@ func commonViolations(all []*Definition, m schema.Value) schema.Violations {
 }
 
 func languageHint(code string, all []*Definition) string {
-	hint := "it is there in " + strings.Join(languages(all), ", ")
+	hint := "it exists in " + strings.Join(languages(all), ", ")
 	short, _, _ := strings.Cut(code, "_")
 	for _, d := range all {
 		if other, _, _ := strings.Cut(d.Language, "_"); strings.EqualFold(other, short) {
@@ -96,7 +96,7 @@ func (d *Definition) check(m schema.Value) schema.Violations {
 		if d.RejectedReason != "" {
 			why = ": " + d.RejectedReason
 		}
-		c.add("template-status", m.Get("name"), "if that has changed: facteur templates pull", "the template %s (%s) is %s%s, and only templates that are APPROVED are sent", d.Name, d.Language, d.Status, why)
+		c.add("template-status", m.Get("name"), "if that has changed, run facteur templates pull", "the template %s (%s) is %s%s, but only templates that are APPROVED can be sent", d.Name, d.Language, d.Status, why)
 	}
 	if components := m.Get("components"); !components.IsUnknown() {
 		f := checker{check: c, template: d, named: d.named()}

@@ -170,7 +170,7 @@ func (f checker) names(part, of string, places []string, items []schema.Value) {
 }
 
 func (f checker) count(part, of string, want, have int, at schema.Value) {
-	f.add("template-parameter-count", at, "", "%s takes %s, the message gives %d (%s)", f.name(part, of), parameters(want), have,
+	f.add("template-parameter-count", at, "", "%s takes %s, but the message gives %d (%s)", f.name(part, of), parameters(want), have,
 		f.refuse(132000, "%s: number of localizable_params (%d) does not match the expected number of params (%d)", part, have, want))
 }
 
@@ -192,7 +192,7 @@ func (f checker) buttons(shape templateShape, g groupedComponents, at schema.Val
 	}
 	for _, i := range slices.Sorted(maps.Keys(g.buttons)) {
 		if i >= len(shape.buttons) || i < 0 {
-			f.add("template-button-other", g.buttons[i].Get("index"), "the first button is 0", "%s has %s, and none at %d", f.owner(of), count(len(shape.buttons), "button"), i)
+			f.add("template-button-other", g.buttons[i].Get("index"), "the index of the first button is 0", "%s has %s, but none at index %d", f.owner(of), count(len(shape.buttons), "button"), i)
 		}
 	}
 }
@@ -284,7 +284,7 @@ func (f checker) cards(shape templateShape, g groupedComponents, at schema.Value
 		if cards.Present() {
 			where = cards
 		}
-		f.add("template-cards-count", where, "", "the carousel of %s has %s, the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
+		f.add("template-cards-count", where, "", "the carousel of %s has %s, but the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
 			f.refuse(132000, "carousel: number of cards (%d) does not match the expected number (%d)", len(items), len(shape.cards)))
 	}
 	for n, card := range items {
@@ -306,7 +306,7 @@ func (f checker) offer(shape templateShape, g groupedComponents, at schema.Value
 	switch {
 	case shape.offer && !g.offer.Present() && !g.partial:
 		f.add("template-parameter-count", at, "{type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}",
-			"the offer of %s ends, and the message does not say when", f.template.Name)
+			"the offer of %s ends, but the message does not say when", f.template.Name)
 	case !shape.offer && g.offer.Present():
 		f.add("template-parameter-count", g.offer, "leave it out", "%s has no offer that ends", f.template.Name)
 	}

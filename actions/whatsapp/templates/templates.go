@@ -38,7 +38,7 @@ type Definition struct {
 func Read(text []byte) (*Definition, error) {
 	v, err := actions.DecodeJSON(text)
 	if err != nil {
-		return nil, fmt.Errorf("it is no JSON: %w", err)
+		return nil, fmt.Errorf("it is not JSON: %w", err)
 	}
 	return definition(schema.NewValue(v, nil))
 }
@@ -61,7 +61,7 @@ func definition(v schema.Value) (*Definition, error) {
 		d.Components, _ = withoutExampleURLs(components).([]any)
 	}
 	if d.Name == "" || d.Language == "" {
-		return nil, fmt.Errorf("it has no name or no language, so it is no template")
+		return nil, fmt.Errorf("it has no name or no language, so it is not a template")
 	}
 	d.shape = templateShapeOf(d.Components)
 	if d.Category == "AUTHENTICATION" && d.shape.hasBody && len(d.shape.body) == 0 {
@@ -124,7 +124,7 @@ func NewSet(all []*Definition) (*Set, error) {
 	})
 	for i := 1; i < len(s.all); i++ {
 		if a, b := s.all[i-1], s.all[i]; a.Name == b.Name && a.Language == b.Language {
-			return nil, fmt.Errorf("the template %s is there twice in %s", a.Name, a.Language)
+			return nil, fmt.Errorf("the template %s occurs twice in %s", a.Name, a.Language)
 		}
 	}
 	return s, nil

@@ -121,18 +121,18 @@ func TestTemplateMessages(t *testing.T) {
 		{"shipped", "fr", title + "," + body("Ada", "7") + "," + follow, ``},
 		{"shipped", "en_US", body("Ada"), ``},
 		{"shiped", "fr", ``, `message.name: the account has no template "shiped" [template-unknown] hint: did you mean "shipped"? templates: `},
-		{"shipped", "en", ``, `message.language.code: the template shipped is not there in "en" (Meta: 132001, template name (shipped) does not exist in en) [template-language] hint: write en_US: en and en_US are different languages; it is there in en_US, fr`},
-		{"plain", "de", ``, `message.language.code: the template plain is not there in "de" (Meta: 132001, template name (plain) does not exist in de) [template-language] hint: it is there in fr`},
-		{"paused", "fr", ``, `message.name: the template paused (fr) is PAUSED, and only templates that are APPROVED are sent [template-status] hint: if that has changed: facteur templates pull`},
-		{"rejected", "fr", ``, `message.name: the template rejected (fr) is REJECTED: INVALID_FORMAT, and only templates that are APPROVED are sent [template-status] hint: if that has changed: facteur templates pull`},
+		{"shipped", "en", ``, `message.language.code: the template shipped does not exist in "en" (Meta: 132001, template name (shipped) does not exist in en) [template-language] hint: write en_US: en and en_US are different languages; it exists in en_US, fr`},
+		{"plain", "de", ``, `message.language.code: the template plain does not exist in "de" (Meta: 132001, template name (plain) does not exist in de) [template-language] hint: it exists in fr`},
+		{"paused", "fr", ``, `message.name: the template paused (fr) is PAUSED, but only templates that are APPROVED can be sent [template-status] hint: if that has changed, run facteur templates pull`},
+		{"rejected", "fr", ``, `message.name: the template rejected (fr) is REJECTED: INVALID_FORMAT, but only templates that are APPROVED can be sent [template-status] hint: if that has changed, run facteur templates pull`},
 
 		// how many
-		{"shipped", "fr", title + "," + body("Ada") + "," + follow, `message.components[1].parameters: the body of shipped (fr) takes 2 parameters, the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (1) does not match the expected number of params (2)) [template-parameter-count]`},
-		{"shipped", "fr", title + "," + body("Ada", "7", "8") + "," + follow, `message.components[1].parameters: the body of shipped (fr) takes 2 parameters, the message gives 3 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (3) does not match the expected number of params (2)) [template-parameter-count]`},
-		{"shipped", "fr", title + "," + follow, `message.components: the body of shipped (fr) takes 2 parameters, the message gives 0 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (0) does not match the expected number of params (2)) [template-parameter-count]`},
-		{"shipped", "fr", body("Ada", "7") + "," + follow, `message.components: the header of shipped (fr) takes 1 parameter, the message gives 0 (Meta: 132000, Number of parameters does not match the expected number of params: header: number of localizable_params (0) does not match the expected number of params (1)) [template-parameter-count]`},
-		{"plain", "fr", body("Ada"), `message.components[0].parameters: the body of plain (fr) takes 0 parameters, the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (1) does not match the expected number of params (0)) [template-parameter-count]`},
-		{"plain", "fr", photo, `message.components[0].parameters: the header of plain (fr) takes 0 parameters, the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: header: number of localizable_params (1) does not match the expected number of params (0)) [template-parameter-count]
+		{"shipped", "fr", title + "," + body("Ada") + "," + follow, `message.components[1].parameters: the body of shipped (fr) takes 2 parameters, but the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (1) does not match the expected number of params (2)) [template-parameter-count]`},
+		{"shipped", "fr", title + "," + body("Ada", "7", "8") + "," + follow, `message.components[1].parameters: the body of shipped (fr) takes 2 parameters, but the message gives 3 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (3) does not match the expected number of params (2)) [template-parameter-count]`},
+		{"shipped", "fr", title + "," + follow, `message.components: the body of shipped (fr) takes 2 parameters, but the message gives 0 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (0) does not match the expected number of params (2)) [template-parameter-count]`},
+		{"shipped", "fr", body("Ada", "7") + "," + follow, `message.components: the header of shipped (fr) takes 1 parameter, but the message gives 0 (Meta: 132000, Number of parameters does not match the expected number of params: header: number of localizable_params (0) does not match the expected number of params (1)) [template-parameter-count]`},
+		{"plain", "fr", body("Ada"), `message.components[0].parameters: the body of plain (fr) takes 0 parameters, but the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (1) does not match the expected number of params (0)) [template-parameter-count]`},
+		{"plain", "fr", photo, `message.components[0].parameters: the header of plain (fr) takes 0 parameters, but the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: header: number of localizable_params (1) does not match the expected number of params (0)) [template-parameter-count]
 message.components[0].parameters[0].type: the header of plain (fr) takes texts (Meta: 132012, Parameter format does not match format in the created template: header: Format mismatch, expected TEXT, received IMAGE) [template-parameter-kind]`},
 
 		// of which kind
@@ -162,7 +162,7 @@ message.components[1].parameters[1].parameter_name: the body of named (fr) has n
 		{"shipped", "fr", title + "," + body("Ada", "7") + "," + follow + `,{"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"a"}]}`, `message.components[3].sub_type: button 0 of shipped is QUICK_REPLY [template-button-other] hint: write sub_type: quick_reply`},
 		{"shipped", "fr", title + "," + body("Ada", "7") + "," + follow + `,{"type":"button","sub_type":"url","index":2,"parameters":[{"type":"text","text":"a"}]}`, `message.components[3].parameters: button 2 of shipped takes no parameter (Meta: 132018, There was an issue with the parameters in your template: buttons: Button at index 2 of type Url does not require parameters) [template-parameter-count] hint: leave the component out`},
 		{"shipped", "fr", title + "," + body("Ada", "7") + "," + follow + `,{"type":"button","sub_type":"url","index":3}`, `message.components[3].sub_type: button 3 of shipped is PHONE_NUMBER [template-button-other] hint: leave the component out: this button takes no parameters`},
-		{"shipped", "fr", title + "," + body("Ada", "7") + "," + follow + `,{"type":"button","sub_type":"url","index":4}`, `message.components[3].index: shipped has 4 buttons, and none at 4 [template-button-other] hint: the first button is 0`},
+		{"shipped", "fr", title + "," + body("Ada", "7") + "," + follow + `,{"type":"button","sub_type":"url","index":4}`, `message.components[3].index: shipped has 4 buttons, but none at index 4 [template-button-other] hint: the index of the first button is 0`},
 		{"shipped", "fr", title + "," + body("Ada", "7") + `,{"type":"button","sub_type":"URL","index":1,"parameters":[{"type":"payload","payload":"a"}]}`, `message.components[2].parameters[0].type: button 1 of shipped takes a parameter of type text (Meta: 132012, Parameter format does not match format in the created template: buttons: Format mismatch, expected TEXT, received PAYLOAD) [template-parameter-kind] hint: write type: text`},
 		{"otp", "fr", body("123456") + `,{"type":"button","sub_type":"url","index":0,"parameters":[{"type":"text","text":"123456"}]}`, ``},
 		{"otp", "fr", body("123456"), `message.components: button 0 of otp takes a parameter (Meta: 131008, Required parameter is missing: buttons: Button at index 0 of type Url requires a parameter) [template-parameter-count] hint: {type: button, sub_type: url, index: 0, parameters: [{type: text, …}]}`},
@@ -175,13 +175,13 @@ message.components[1].parameters[1].parameter_name: the body of named (fr) has n
 
 		// cards and offers
 		{"cards", "fr", body("Ada") + `,{"type":"carousel","cards":[` + fmt.Sprintf(card, 0) + `,` + fmt.Sprintf(card, 1) + `]}`, ``},
-		{"cards", "fr", body("Ada") + `,{"type":"carousel","cards":[` + fmt.Sprintf(card, 0) + `]}`, `message.components[1].cards: the carousel of cards has 2 cards, the message fills in 1 (Meta: 132000, Number of parameters does not match the expected number of params: carousel: number of cards (1) does not match the expected number (2)) [template-cards-count]`},
-		{"cards", "fr", body("Ada"), `message.components: the carousel of cards has 2 cards, the message fills in 0 (Meta: 132000, Number of parameters does not match the expected number of params: carousel: number of cards (0) does not match the expected number (2)) [template-cards-count]`},
+		{"cards", "fr", body("Ada") + `,{"type":"carousel","cards":[` + fmt.Sprintf(card, 0) + `]}`, `message.components[1].cards: the carousel of cards has 2 cards, but the message fills in 1 (Meta: 132000, Number of parameters does not match the expected number of params: carousel: number of cards (1) does not match the expected number (2)) [template-cards-count]`},
+		{"cards", "fr", body("Ada"), `message.components: the carousel of cards has 2 cards, but the message fills in 0 (Meta: 132000, Number of parameters does not match the expected number of params: carousel: number of cards (0) does not match the expected number (2)) [template-cards-count]`},
 		{"cards", "fr", body("Ada") + `,{"type":"carousel","cards":[` + fmt.Sprintf(card, 0) + `,{"card_index":1,"components":[{"type":"body","parameters":[{"type":"text","text":"a"}]}]}]}`, `message.components[1].cards[1].components: the header of card 1 of cards takes one image (Meta: 132012, Parameter format does not match format in the created template: header: Format mismatch, expected IMAGE, received UNKNOWN) [template-parameter-kind] hint: {type: header, parameters: [{type: image, image: …}]}
 message.components[1].cards[1].components: button 1 of card 1 of cards takes a parameter (Meta: 131008, Required parameter is missing: buttons: Button at index 1 of type Url requires a parameter) [template-parameter-count] hint: {type: button, sub_type: url, index: 1, parameters: [{type: text, …}]}`},
 		{"products", "fr", `{"type":"carousel","cards":[{"card_index":0,"components":[{"type":"header","parameters":[{"type":"product","product":{}}]}]},{"card_index":1,"components":[{"type":"header","parameters":[{"type":"product","product":{}}]}]},{"card_index":2,"components":[{"type":"header","parameters":[{"type":"product","product":{}}]}]}]}`, ``},
 		{"plain", "fr", `{"type":"carousel","cards":[]}`, `message.components[0]: plain has no carousel [template-cards-count] hint: leave it out`},
-		{"offer", "fr", body("Ada") + `,{"type":"button","sub_type":"copy_code","index":0,"parameters":[{"type":"coupon_code","coupon_code":"X1"}]},` + follow, `message.components: the offer of offer ends, and the message does not say when [template-parameter-count] hint: {type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}`},
+		{"offer", "fr", body("Ada") + `,{"type":"button","sub_type":"copy_code","index":0,"parameters":[{"type":"coupon_code","coupon_code":"X1"}]},` + follow, `message.components: the offer of offer ends, but the message does not say when [template-parameter-count] hint: {type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}`},
 		{"plain", "fr", `{"type":"limited_time_offer","parameters":[]}`, `message.components[0]: plain has no offer that ends [template-parameter-count] hint: leave it out`},
 
 		// what is not known yet
@@ -191,7 +191,7 @@ message.components[1].cards[1].components: button 1 of card 1 of cards takes a p
 		{"shipped", "fr", `"?"`, ``},
 		{"shipped", "fr", title + `,{"type":"body","parameters":"?"},` + follow, ``},
 		{"shipped", "fr", title + `,{"type":"body","parameters":["?","?"]},` + follow, ``},
-		{"shipped", "fr", title + `,{"type":"body","parameters":["?"]},` + follow, `message.components[1].parameters: the body of shipped (fr) takes 2 parameters, the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (1) does not match the expected number of params (2)) [template-parameter-count]`},
+		{"shipped", "fr", title + `,{"type":"body","parameters":["?"]},` + follow, `message.components[1].parameters: the body of shipped (fr) takes 2 parameters, but the message gives 1 (Meta: 132000, Number of parameters does not match the expected number of params: body: number of localizable_params (1) does not match the expected number of params (2)) [template-parameter-count]`},
 		{"photo", "fr", `{"type":"header","parameters":[{"type":"?"}]},` + body("a"), ``},
 	} {
 		message := parsedJSON(t, fmt.Sprintf(`{"name":%q,"language":{"code":%q},"components":[%s]}`, tt.name, tt.language, tt.components)).(map[string]any)
@@ -238,7 +238,7 @@ func TestTemplatesOfFallbacks(t *testing.T) {
 	for _, kind := range []string{"", "template", "Template"} {
 		found := lintOf(t, fallback(kind))
 		require.Len(t, found, 1)
-		assert.Contains(t, found[0], "fallback.message.language.code: the template plain is not there")
+		assert.Contains(t, found[0], "fallback.message.language.code: the template plain does not exist")
 	}
 	assert.Empty(t, lintOf(t, map[string]any{"message_type": "text", "message": map[string]any{"name": "plain"}}))
 	assert.Empty(t, lintOf(t, map[string]any{}))
@@ -249,11 +249,11 @@ func TestTemplatesThatCannotBeKnown(t *testing.T) {
 	assert.Empty(t, whatsapp.SendMessage(whatsapp.Options{}).Signature().Lint(in))
 	none := whatsapp.Options{Templates: func() (*templates.Set, error) { return nil, nil }}
 	assert.Empty(t, whatsapp.SendMessage(none).Signature().Lint(in))
-	broken := whatsapp.Options{Templates: func() (*templates.Set, error) { return nil, fmt.Errorf("a.json: it is no JSON") }}
+	broken := whatsapp.Options{Templates: func() (*templates.Set, error) { return nil, fmt.Errorf("a.json: it is not JSON") }}
 	found := whatsapp.SendMessage(broken).Signature().Lint(in)
 	require.Len(t, found, 1)
 	assert.Equal(t, "template-files", found[0].Rule)
-	assert.Contains(t, found[0].Message, "a.json: it is no JSON")
+	assert.Contains(t, found[0].Message, "a.json: it is not JSON")
 	for _, rule := range []string{"template-files", "template-unknown", "template-language", "template-status", "template-user-id", "template-marketing-us",
 		"template-parameter-count", "template-parameter-kind", "template-parameter-unnamed", "template-button-other", "template-cards-count"} {
 		_, ok := whatsapp.ExplainRule(rule)
@@ -300,7 +300,7 @@ func TestTemplateFiles(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, string(written), string(rewritten))
 	}
-	for text, want := range map[string]string{"": "no JSON", "{": "no JSON", "[]": "no name", `{"name":"x"}`: "no language", `{"name":"x","language":"fr","components":7}`: ""} {
+	for text, want := range map[string]string{"": "not JSON", "{": "not JSON", "[]": "no name", `{"name":"x"}`: "no language", `{"name":"x","language":"fr","components":7}`: ""} {
 		_, err := templates.Read([]byte(text))
 		if want == "" {
 			assert.NoError(t, err)
@@ -310,7 +310,7 @@ func TestTemplateFiles(t *testing.T) {
 	}
 	twice := accountTemplates(t).All()
 	_, err := templates.NewSet(append(twice, twice[0]))
-	assert.ErrorContains(t, err, "there twice")
+	assert.ErrorContains(t, err, "occurs twice")
 }
 
 // FuzzTemplates: any template is read or refused, and compared with any message.

@@ -137,8 +137,8 @@ func (u *messageBuilder) media(format, prefix string) object {
 		for _, f := range [...]Input{
 			{Name: "latitude", Type: "number", Doc: "degrees north", Example: 48.8584},
 			{Name: "longitude", Type: "number", Doc: "degrees east", Example: 2.2945},
-			{Name: "name", Type: "string", Doc: "what the place is called", Example: "Tour Eiffel"},
-			{Name: "address", Type: "string", Doc: "where it is", Example: "5 avenue Anatole France, Paris"},
+			{Name: "name", Type: "string", Doc: "the name of the place", Example: "Tour Eiffel"},
+			{Name: "address", Type: "string", Doc: "its address", Example: "5 avenue Anatole France, Paris"},
 		} {
 			field := f.Name
 			f.Name = prefix + "header_" + f.Name

@@ -70,12 +70,12 @@ func (d *Daemon) resolveUnchecked(ctx context.Context) []vault.Connection {
 // consequence says what happens because a connection cannot be used.
 func (d *Daemon) consequence(name string, why error) string {
 	if d.verifiesWebhooks(name) {
-		return "webhooks that prove themselves by it are not taken"
+		return "webhooks verified with it are refused"
 	}
 	if e, ok := errors.AsType[*vault.BackendError](why); ok && e.Unreadable() || errors.Is(why, context.DeadlineExceeded) {
-		return "calls over it are held back"
+		return "calls through it are held back"
 	}
-	return "calls over it fail"
+	return "calls through it fail"
 }
 
 // verifiesWebhooks reports whether webhooks of triggers are verified with a connection.
@@ -86,17 +86,17 @@ func (d *Daemon) verifiesWebhooks(name string) bool {
 func (d *Daemon) logCallback(c vault.Connection, callback string) error {
 	if c.Secret("app_secret").IsZero() {
 		if !d.config.InsecureWebhooks {
-			return project.UserError("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); or, for development, start with --insecure-webhooks",
-				"the connection %s has no app_secret, so nobody could tell whether a webhook is Meta's", c.Name)
+			return project.UserError("store it: facteur vault set "+c.Name+" app_secret (it is in the app's dashboard under Settings, Basic); for development only, start with --insecure-webhooks",
+				"the connection %s has no app_secret, so it is impossible to tell whether a webhook comes from Meta", c.Name)
 		}
-		d.log.Warn("webhooks are taken unsigned: anybody who finds the address can make up messages and receipts", "connection", c.Name)
+		d.log.Warn("unsigned webhooks are accepted: anybody who finds the address can forge messages and receipts", "connection", c.Name)
 	}
-	hint := "give Meta this callback URL, and the verify_token of the connection, in the app's dashboard under WhatsApp, Configuration; then: facteur webhook subscribe " + c.Name
+	hint := "enter this callback URL and the connection's verify_token in the app's dashboard at Meta (WhatsApp, Configuration); then run facteur webhook subscribe " + c.Name
 	if c.Secret("verify_token").IsZero() {
-		hint = "make up a verify token and store it: facteur vault set " + c.Name + "; then give Meta both in the app's dashboard under WhatsApp, Configuration"
+		hint = "choose a verify token and store it with facteur vault set " + c.Name + "; then enter both in the app's dashboard at Meta (WhatsApp, Configuration)"
 	}
 	if d.config.PublicURL == "" {
-		hint = "Meta asks for an https address that it reaches from outside: name it as server.public_url in " + project.FileName + "; " + hint
+		hint = "Meta needs an https address that it can reach from outside: set it as server.public_url in " + project.FileName + "; " + hint
 	}
 	d.log.Info("webhooks", "connection", c.Name, "callback", callback, "hint", hint)
 	return nil
@@ -115,7 +115,7 @@ func (d *Daemon) selfTest(ctx context.Context) {
 			case f.Level == account.OK:
 				d.log.Info("self-test", "connection", name, "check", f.Name, "detail", f.Detail)
 			case f.Level == account.Fail: // lesser ones were logged already
-				d.log.Warn("self-test: Meta's webhooks do not get through", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+				d.log.Warn("self-test: Meta's webhooks do not reach this daemon", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
 			}
 		}
 	}

@@ -176,7 +176,7 @@ func (d *Daemon) inUse(err error) error {
 	if e, ok := Find(d.dir); ok {
 		who = fmt.Sprintf("the daemon with the process id %d, at %s,", e.PID, e.URL)
 	}
-	return project.SystemError(fmt.Errorf("%s works on the data folder %s already", who, project.RelPath(d.dir)), "stop it first, or give this one another folder: data: in "+project.FileName)
+	return project.SystemError(fmt.Errorf("%s is already using the data folder %s", who, project.RelPath(d.dir)), "stop it first, or give this daemon another folder with data: in "+project.FileName)
 }
 
 // openActions wires the actions to the network and to what the ledger knows.

@@ -77,7 +77,7 @@ func TestRun(t *testing.T) {
 	var wrong *project.Error
 	require.ErrorAs(t, err, &wrong)
 	assert.True(t, wrong.System)
-	assert.Contains(t, wrong.Error(), "at "+plate.URL+", works on the data folder")
+	assert.Contains(t, wrong.Error(), "at "+plate.URL+", is already using the data folder")
 	assert.Contains(t, wrong.Hint, "stop it first")
 
 	stop()

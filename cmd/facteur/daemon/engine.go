@@ -38,8 +38,8 @@ func engineOf(p *project.Project, config project.Server, restored bool) (engine,
 		return &localEngine{restored: restored}, nil
 	}
 	if restored {
-		return nil, project.UserError("restore the Temporal server and the ledger's database with their own means, then start without --restored",
-			"--restored is for a data folder, and with --engine temporal runs are not kept there")
+		return nil, project.UserError("restore the Temporal server and the ledger's database with their own tools, then start without --restored",
+			"--restored is for a data folder, but with --engine temporal no runs are kept there")
 	}
 	return newTemporalEngine(p)
 }

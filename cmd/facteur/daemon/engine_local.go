@@ -69,7 +69,7 @@ func (e *localEngine) skipEvents(ctx context.Context, d *Daemon) error {
 		return err
 	}
 	for _, one := range open {
-		d.log.Warn("an event starts no flow: it came when the backup was made, and has done so since then", "event", one.Name, "connection", one.Connection, "at", one.At)
+		d.log.Warn("an event starts no flow: it arrived around the time of the backup and has already started its flow since then", "event", one.Name, "connection", one.Connection, "at", one.At)
 		if err := e.journal.MarkDone(ctx, one.ID); err != nil {
 			return err
 		}

@@ -39,10 +39,10 @@ func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	}
 	switch {
 	case e.options.Address == "":
-		return nil, project.UserError(`say where it is: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
+		return nil, project.UserError(`give its address: temporal: {address: "temporal.internal:7233"} in `+project.FileName+", or TEMPORAL_ADDRESS", "--engine temporal needs a Temporal server")
 	case p.Ledger.Postgres == "":
-		return nil, project.UserError(`name a database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
-			"--engine temporal needs a ledger in PostgreSQL: a webhook may come to any daemon, and all have to know of it")
+		return nil, project.UserError(`give its database: ledger: {postgres: "postgres://facteur@db.internal/facteur"} in `+project.FileName+", or FACTEUR_LEDGER_POSTGRES; the password goes into PGPASSWORD",
+			"--engine temporal needs a ledger in PostgreSQL: a webhook may reach any of the daemons, and all must know of it")
 	}
 	switch key := os.Getenv("TEMPORAL_API_KEY"); {
 	case f.APIKeyFile != "":
@@ -74,7 +74,7 @@ func temporalTLS(p *project.Project, f *project.TemporalTLS) (*tls.Config, error
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, project.UserError("", "temporal.tls.ca_cert: %s holds no certificate in PEM", f.CACert)
+			return nil, project.UserError("", "temporal.tls.ca_cert: %s contains no certificate in PEM format", f.CACert)
 		}
 	}
 	if (f.Cert == "") != (f.Key == "") {
@@ -159,7 +159,7 @@ func (e *temporalEngine) open(ctx context.Context, d *Daemon, w hooks) (stoppabl
 // explain adds a hint to an error of the server.
 func (e *temporalEngine) explain(err error) error {
 	if _, other := errors.AsType[*temporal.KeyError](err); other {
-		return project.SystemError(err, "all daemons have the same key: copy that of one that works to "+project.RelPath(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
+		return project.SystemError(err, "all daemons must have the same key: copy the key file of a working daemon to "+project.RelPath(e.keyFile)+", or name a shared one with key_file under vault: in "+project.FileName)
 	}
 	hint := ""
 	if said, ok := errors.AsType[*temporal.ServerError](err); ok {

@@ -79,7 +79,7 @@ func hashKey(ctx context.Context, j noteReader, v *vault.Vault) ([]byte, error) 
 	}
 	var sealed []byte
 	if err := json.Unmarshal(note, &sealed); err != nil {
-		return nil, project.SystemError(fmt.Errorf("the journal's key of hashes cannot be read: %w", err), "restore the data folder from a backup")
+		return nil, project.SystemError(fmt.Errorf("the journal's hash key cannot be read: %w", err), "restore the data folder from a backup")
 	}
 	key, err := v.Open(sealed, []byte(hashName))
 	if err != nil {

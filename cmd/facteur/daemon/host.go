@@ -30,7 +30,7 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	d.starter = trigger.New(nil, trigger.Options{Log: d.log, Count: func(flow, kind string, r trigger.Result) {
 		d.metrics.Trigger(flow, kind, string(r))
 		if d.opts.Development && r == trigger.Repeated {
-			d.log.Info("a trigger started no run: there is one of the same dedupe, or of the same event", "flow", flow, "trigger", kind)
+			d.log.Info("a trigger started no run: a run with the same dedupe value, or of the same event, already exists", "flow", flow, "trigger", kind)
 		}
 	}})
 	d.flows.onChange = func(plans []*plan.Plan) {
@@ -69,11 +69,11 @@ func (d *Daemon) receive(r call.Receipt) {
 }
 
 func (d *Daemon) panicked(c call.Call, _ any, stack []byte) {
-	d.log.Error("a fault of the program; please report it", "run", c.Run, "step", c.Step, "action", c.Action, "stack", string(stack))
+	d.log.Error("this is a bug in facteur; please report it", "run", c.Run, "step", c.Step, "action", c.Action, "stack", string(stack))
 }
 
 func (d *Daemon) stuck(run string, why error) {
-	d.log.Error("a run goes no further until somebody has looked at it", "run", run, "error", why)
+	d.log.Error("a run cannot continue until a person has checked it", "run", run, "error", why)
 }
 
 func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, error) {
@@ -87,7 +87,7 @@ func (d *Daemon) restore(name string, sources map[string]string) (*plan.Plan, er
 func (d *Daemon) held(h host.Hold, lifted bool) {
 	attrs := []any{"scope", string(h.Scope), "name", h.Name, "reason", d.view.Hold(h).Reason}
 	if lifted {
-		d.log.Info("calls go on", attrs...)
+		d.log.Info("calls continue", attrs...)
 		return
 	}
 	message := "calls are held back"

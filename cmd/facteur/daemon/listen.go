@@ -32,8 +32,8 @@ func (d *Daemon) openTCP() error {
 	case err != nil:
 		return project.SystemError(err, "")
 	case !made && !loopback:
-		return project.UserError("make one with: facteur keys create NAME; or listen on 127.0.0.1",
-			"whoever reaches %s could send messages: there is no API key", d.config.Listen)
+		return project.UserError("create one with facteur keys create NAME, or listen on 127.0.0.1",
+			"there is no API key, so anybody who can reach %s could send messages", d.config.Listen)
 	}
 	e := &listeners{}
 	d.listeners = e
@@ -51,9 +51,9 @@ func (d *Daemon) openTCP() error {
 	e.url = scheme + "://" + localAddress(e.tcp.Addr())
 	switch {
 	case !made && d.config.PublicURL == "":
-		d.log.Warn("there is no API key: whoever is on this machine may send messages", "hint", "facteur keys create NAME")
+		d.log.Warn("there is no API key: anybody on this machine can send messages", "hint", "facteur keys create NAME")
 	case !made:
-		d.log.Warn("there is no API key, so nobody may ask the API over HTTP: with a public URL it could be anybody", "hint", "facteur keys create NAME")
+		d.log.Warn("there is no API key, so the API refuses every HTTP request: with a public URL, anybody could be asking", "hint", "facteur keys create NAME")
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (d *Daemon) openSocket() error {
 		err = os.Chmod(path, 0o600)
 	}
 	if err != nil {
-		return project.SystemError(fmt.Errorf("the socket for commands: %w", err), "see that the data folder belongs to this user")
+		return project.SystemError(fmt.Errorf("the socket for commands: %w", err), "make sure that the data folder belongs to this user")
 	}
 	plate := filepath.Join(d.dir, endpointFile)
 	d.closers = append(d.closers, func() {

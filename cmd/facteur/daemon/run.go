@@ -58,7 +58,7 @@ func (d *Daemon) Run(soft context.Context, cut func()) error {
 	select {
 	case <-soft.Done():
 	case broken = <-failed:
-		d.log.Error("stopping: the daemon cannot go on", "error", broken)
+		d.log.Error("stopping: the daemon cannot continue", "error", broken)
 	}
 	notify("STOPPING=1")
 	cutOff := d.Stop(soft)
@@ -69,7 +69,7 @@ func (d *Daemon) Run(soft context.Context, cut func()) error {
 		return project.SystemError(broken, "")
 	}
 	if cutOff != nil {
-		d.log.Warn("stopped: something was cut off, and is taken up by the next start", "error", cutOff)
+		d.log.Warn("stopped: some work was cut off, and the next start resumes it", "error", cutOff)
 		return nil
 	}
 	d.log.Info("stopped")
@@ -86,7 +86,7 @@ func (d *Daemon) logHeldRuns(ctx context.Context) {
 	if err != nil || len(held) == 0 {
 		return // errors of the journal are reported elsewhere
 	}
-	d.log.Warn("runs are held since a backup was restored, until each is released or cancelled", "runs", len(held), "more", len(held) == most,
+	d.log.Warn("runs have been held since a backup was restored, until each is released or cancelled", "runs", len(held), "more", len(held) == most,
 		"hint", "facteur runs list --status held; see facteur runs release --help")
 }
 
@@ -127,7 +127,7 @@ func (d *Daemon) reload(ctx context.Context) {
 	switch {
 	case err != nil:
 		text, hint := project.Explain(err)
-		d.log.Error("reload failed; the flows stay as they were", "error", text, "hint", hint)
+		d.log.Error("the reload failed; the flows stay as they were", "error", text, "hint", hint)
 	case found.HasErrors():
 		d.log.Error("the flows have mistakes; they stay as they were", "errors", found.CountErrors())
 		d.opts.Show(found)

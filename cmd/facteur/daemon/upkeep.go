@@ -71,14 +71,14 @@ func (d *Daemon) prune(ctx context.Context) {
 			n, err := store.prune(ctx, store.before, pruneBatch)
 			all += n
 			if err != nil && ctx.Err() == nil {
-				d.log.Error("forgetting what is old failed", "what", store.name, "error", err)
+				d.log.Error("deleting expired data failed", "what", store.name, "error", err)
 			}
 			if err != nil || n == 0 || !host.Sleep(ctx, pruneRest) {
 				break
 			}
 		}
 		if all > 0 {
-			d.log.Info("forgot what is old", "what", store.name, "count", all, "before", store.before.UTC().Format(time.RFC3339))
+			d.log.Info("expired data was deleted", "what", store.name, "count", all, "before", store.before.UTC().Format(time.RFC3339))
 		}
 	}
 }
@@ -100,8 +100,8 @@ func (d *Daemon) silent(ctx context.Context, now time.Time) (out []inbound.Silen
 // settled, and undelivered messages are not noticed.
 func (d *Daemon) warnOfSilence(ctx context.Context) {
 	for _, one := range d.silent(ctx, time.Now()) {
-		d.log.Warn("messages are sent, and no webhook comes", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
-			"hint", "see where they get lost: facteur webhook check CONNECTION, facteur vault check CONNECTION")
+		d.log.Warn("messages are sent, but no webhooks arrive", "sender_phone_id", one.Sender, "since", one.Since.UTC().Format(time.RFC3339),
+			"hint", "find out where they get lost: facteur webhook check CONNECTION, facteur vault check CONNECTION")
 	}
 }
 
@@ -114,8 +114,8 @@ func (d *Daemon) warnOfUnknown(ctx context.Context, last int) int {
 		return last // the host has logged why
 	}
 	if len(runs) > last {
-		d.log.Warn("nobody knows whether calls of some runs happened", "runs", len(runs), "and_more", len(runs) == most,
-			"hint", "facteur runs list --status unknown; unless webhooks tell, somebody has to settle them: facteur runs settle")
+		d.log.Warn("some runs have calls whose outcome is unknown", "runs", len(runs), "and_more", len(runs) == most,
+			"hint", "list them with facteur runs list --status unknown; unless webhooks settle them, a person has to: facteur runs settle")
 	}
 	return len(runs)
 }

@@ -57,7 +57,7 @@ func TestUpkeep(t *testing.T) {
 	list, err = client.Runs(t.Context(), host.Filter{})
 	require.NoError(t, err)
 	assert.LessOrEqual(t, len(list.Runs), 1, "the last one stays, for its number")
-	assert.Contains(t, log.String(), `msg="forgot what is old" what=journal`)
+	assert.Contains(t, log.String(), `msg="expired data was deleted" what=journal`)
 }
 
 // A call of which nobody knows whether it happened is in the log at once, and once more for
@@ -66,14 +66,14 @@ func TestDoubtsAreLogged(t *testing.T) {
 	o, api, log := options(t)
 	d, client := opened(t, o)
 	assert.Zero(t, d.warnOfUnknown(t.Context(), 0))
-	assert.NotContains(t, log.String(), "nobody knows")
+	assert.NotContains(t, log.String(), "known")
 
 	require.NoError(t, api.AddFault(simulator.Fault{Do: "reset", Times: 1}))
 	_, err := client.Start(t.Context(), "hello", server.StartRequest{Inputs: map[string]any{"phone": grace}}, server.StartOption{Wait: time.Millisecond})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "nobody knows whether a call happened") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "it is not known whether a call happened") }, 10*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return d.warnOfUnknown(t.Context(), 0) == 1 }, 10*time.Second, time.Millisecond)
-	assert.Contains(t, log.String(), `msg="nobody knows whether calls of some runs happened" runs=1 and_more=false`)
+	assert.Contains(t, log.String(), `msg="some runs have calls whose outcome is unknown" runs=1 and_more=false`)
 	before := log.String()
 	assert.Equal(t, 1, d.warnOfUnknown(t.Context(), 1))
 	assert.Equal(t, before, log.String(), "it is told once")

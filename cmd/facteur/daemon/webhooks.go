@@ -130,7 +130,7 @@ func (d *Daemon) logAccountChanges(connection string, news []ledger.Update) {
 		if isGoodNews(n.Status) {
 			level = slog.LevelInfo
 		}
-		d.log.Log(context.Background(), level, "Meta tells of a change", attrs...)
+		d.log.Log(context.Background(), level, "Meta reports a change", attrs...)
 		select {
 		case d.accountChanged <- struct{}{}:
 		default:
@@ -143,7 +143,7 @@ func (d *Daemon) logAccountChanges(connection string, news []ledger.Update) {
 func (d *Daemon) logDuplicates(news []ledger.Update) {
 	for _, n := range news {
 		if n.Duplicate != "" {
-			d.log.Warn("a message was sent after all, and another send has taken its `once` key meanwhile: it may have come twice",
+			d.log.Warn("a message was sent after all, but meanwhile another send used its `once` key: it may have arrived twice",
 				"message", n.MessageID, "run", call.RunOf(n.Call()), "then", call.RunOf(n.Duplicate))
 		}
 	}

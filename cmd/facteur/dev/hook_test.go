@@ -46,7 +46,7 @@ steps:
 
 	status, answer := postTo("/hooks/order", "")
 	assert.Equal(t, http.StatusNotFound, status)
-	assert.Contains(t, answer, "flows take webhooks at /orders")
+	assert.Contains(t, answer, "flows accept webhooks at /orders")
 
 	status, answer = post("")
 	assert.Equal(t, http.StatusServiceUnavailable, status)
@@ -58,10 +58,10 @@ steps:
 	require.NoError(t, v.Set(t.Context(), "orders_hook", vault.Webhook, map[string]string{"type": "shared"}, map[string]vault.Secret{"secret": vault.NewSecret("what-both-know")}))
 	status, answer = post("")
 	assert.Equal(t, http.StatusUnauthorized, status)
-	assert.Contains(t, answer, "Authorization holds the secret of orders_hook")
+	assert.Contains(t, answer, "Authorization must contain the secret of orders_hook")
 	for range 2 {
 		status, answer = post("Bearer what-both-know")
 		assert.Equal(t, http.StatusAccepted, status, answer)
 	}
-	d.log.Wait(t, `a trigger started no run: there is one of the same dedupe`)
+	d.log.Wait(t, `a trigger started no run: a run with the same dedupe value`)
 }

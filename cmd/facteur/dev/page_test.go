@@ -85,5 +85,5 @@ steps:
 	d.log.Wait(t, `flow tell  status failed`)
 	page = d.get("/" + query)
 	assert.Equal(t, 1, strings.Count(page, "Meta refused the message"), "it is told once, not for each step it stands in")
-	assert.Contains(t, page, "wait a day or more")
+	assert.Contains(t, page, "wait at least a day")
 }

@@ -45,7 +45,7 @@ func once(t *testing.T, l ledger.Ledger, clock *Clock) {
 	clock.Advance(time.Hour - time.Nanosecond)
 	require.Equal(t, "wamid.1", claim(t, l, "f1.d.1", "k"))
 	clock.Advance(time.Nanosecond)
-	require.Empty(t, claim(t, l, "f1.d.1", "k"), "its time is over")
+	require.Empty(t, claim(t, l, "f1.d.1", "k"), "its validity period is over")
 }
 
 func onceUnsettled(t *testing.T, l ledger.Ledger, _ *Clock) {
