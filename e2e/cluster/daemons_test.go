@@ -183,7 +183,7 @@ func TestCluster(t *testing.T) {
 		assert.Contains(t, stderr, "--restored")
 		_, stderr, code = a.Command("serve", "--listen", "127.0.0.1:0")
 		assert.Equal(t, 3, code)
-		assert.Contains(t, stderr, "works on the data folder")
+		assert.Contains(t, stderr, "is already using the data folder")
 	})
 
 	t.Run("one that stops leaves nothing in doubt", func(t *testing.T) {
@@ -295,7 +295,7 @@ func TestStartRefused(t *testing.T) {
 		{"no ledger", []string{"FACTEUR_LEDGER_POSTGRES="}, 2, []string{"needs a ledger in PostgreSQL", "FACTEUR_LEDGER_POSTGRES"}},
 		{"another password", []string{"PGPASSWORD=wrong"}, 3, []string{"the user or the password was refused", "PGPASSWORD"}},
 		{"another key", []string{"FACTEUR_VAULT_KEY_FILE=" + other}, 3, []string{"sealed with another key", "all daemons must have the same key", "other.key"}},
-		{"no key", []string{"FACTEUR_VAULT_KEY_FILE=none.key"}, 3, []string{"none.key: the key file is not there", "all daemons must have the same key"}},
+		{"no key", []string{"FACTEUR_VAULT_KEY_FILE=none.key"}, 3, []string{"none.key: the key file is missing", "all daemons must have the same key"}},
 		{"an API key that is not there", []string{"FACTEUR_TEMPORAL_API_KEY_FILE=none.key"}, 2, []string{"temporal.api_key_file", "none.key"}},
 		{"another engine", []string{"FACTEUR_SERVER_ENGINE=steam"}, 2, []string{"steam"}},
 	} {

@@ -69,7 +69,7 @@ func TestOpenErrors(t *testing.T) {
 		}, true, "the name db.invalid cannot be resolved; check the address"},
 		{"wrong password", func(t *testing.T, d string) string {
 			return withAddress(t, d, func(u *url.URL, _ url.Values) { u.User = url.UserPassword("postgres", "not-of-the-test") })
-		}, false, "the user or the password is refused; check them in the address or PGPASSWORD"},
+		}, false, "the user or the password was refused; check them in the address or PGPASSWORD"},
 		{"no such database", func(t *testing.T, d string) string { return s.URL("nothing") }, false, `database "nothing" does not exist; create it: createdb --encoding=UTF8 nothing`},
 		{"another encoding", func(t *testing.T, d string) string {
 			s.Exec(t, s.URL("postgres"), "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
@@ -84,7 +84,7 @@ func TestOpenErrors(t *testing.T) {
 			require.NoError(t, open(t, d, nil).Close())
 			s.Exec(t, d, "INSERT INTO facteur.migrations (version) VALUES (1000)")
 			return d
-		}, false, fmt.Sprintf("it has schema 1000 and this facteur knows them up to %d; use the newer facteur that wrote it", schemas)},
+		}, false, fmt.Sprintf("it has schema version 1000, but this facteur only knows versions up to %d; use the newer facteur that wrote it", schemas)},
 		{"tables of others", func(t *testing.T, d string) string {
 			s.Exec(t, d, "CREATE TABLE public.events (id text)")
 			return withAddress(t, d, query("search_path", "public"))
