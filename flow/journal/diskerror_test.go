@@ -36,7 +36,7 @@ func TestUnusable(t *testing.T) {
 		{"from the future", func(t *testing.T, path string) {
 			require.NoError(t, openSQLite(t, path).Close())
 			execute(t, path, "PRAGMA user_version = 99")
-		}, fmt.Sprintf("it has schema 99 and this facteur knows them up to %d; use the newer facteur that wrote it", journal.Schema())},
+		}, fmt.Sprintf("it has schema version 99, but this facteur only knows versions up to %d; use the newer facteur that wrote it", journal.Schema())},
 		{"damaged", func(t *testing.T, path string) {
 			require.NoError(t, openSQLite(t, path).Close())
 			whole, err := os.ReadFile(path)
