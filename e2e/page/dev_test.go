@@ -93,7 +93,7 @@ func TestDevErrors(t *testing.T) {
 		t.Run(fmt.Sprintf("%d/dark=%v", look.Width, look.Dark), func(t *testing.T) {
 			tab := browser.Open(t, flows+"/?flow=wrong", look)
 			screenshot(t, tab, fmt.Sprintf("dev-wrong-%d-%v", look.Width, look.Dark))
-			assert.True(t, page.Eval[bool](tab, `document.getElementById("problems").innerText.includes("unknown_timeout")`), "the end of a hint")
+			assert.True(t, page.Eval[bool](tab, `document.getElementById("problems").innerText.includes("sender_phone_id, tracking")`), "the end of a hint")
 			assert.Empty(t, tab.Overflow(".finding pre"))
 			assert.Empty(t, tab.AccessibilityViolations(axe))
 

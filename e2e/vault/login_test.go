@@ -179,7 +179,7 @@ func TestSecretIDs(t *testing.T) {
 	require.NoError(t, refresh(v))
 	s.Revoke(t)
 	e := vaulttest.WantReason(t, refresh(v), vault.BadLogin)
-	require.ErrorContains(t, e, "the AppRole was refused; check role_id, secret_id (it may have ended or be used up)")
+	require.ErrorContains(t, e, "the AppRole was refused; check role_id, secret_id (it may have expired or be used up)")
 	require.False(t, e.Temporary())
 
 	second := write(nil)
