@@ -51,7 +51,7 @@ func (p *parser) recoverWith(n *Node, known []string) *Node {
 	}
 	isInput := func(e Entry) bool {
 		key := e.Key.Value
-		if slices.Contains(known, key) || slices.Contains(keysOf(""), key) || diag.NamesSecret(key) || with != nil && with.Value.Get(key) != nil {
+		if slices.Contains(known, key) || goesWith("", key) || diag.NamesSecret(key) || with != nil && with.Value.Get(key) != nil {
 			return false
 		}
 		meant := stepKeyHint(key)
@@ -74,7 +74,8 @@ func (p *parser) recoverWith(n *Node, known []string) *Node {
 	}
 	first := inputs.Entries[0].Key
 	key := diag.Text{Value: "with", Whole: first.Whole}
-	if inputs.Range = first.Whole; with != nil {
+	inputs.Range = first.Whole
+	if with != nil {
 		key, inputs.Range = with.Key, with.Value.Range
 		inputs.Entries = slices.Concat(with.Value.Entries, inputs.Entries)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"io"
@@ -60,12 +61,12 @@ func fileArgument(typ map[string]any, text string) (file string, ok bool) {
 // table reads CSV: an object for each line below the first, which names the fields. An empty cell
 // is left out. The separator is a comma, a semicolon or a tab, whichever the first line has first.
 func table(source *diag.Source, item map[string]any) (fileInput, error) {
-	file, text := source.Name, string(source.Text)
-	if !utf8.ValidString(text) {
+	file := source.Name
+	if !utf8.Valid(source.Text) {
 		return fileInput{}, userError("save it as \"CSV UTF-8\"", "%s is not in UTF-8", file)
 	}
-	r := csv.NewReader(strings.NewReader(text))
-	head, _, _ := strings.Cut(text, "\n")
+	r := csv.NewReader(bytes.NewReader(source.Text))
+	head := source.Line(1)
 	if i := strings.IndexAny(head, ",;\t"); i >= 0 {
 		r.Comma = rune(head[i])
 	}
