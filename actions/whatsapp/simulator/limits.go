@@ -2,8 +2,11 @@ package simulator
 
 import (
 	"cmp"
+	"maps"
 	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // limits are what the platform allows, and how much of it is used.
@@ -15,7 +18,7 @@ type limits struct {
 	management int
 	window     string
 
-	pairs   expiringMap[bucket]
+	pairs   expiringMap[*rate.Limiter]
 	windows expiringMap[time.Time] // when somebody last wrote to a number
 }
 
@@ -45,28 +48,6 @@ func newLimits(l Limits, open bool) limits {
 		people: max(l.People, 0), tiers: l.People == 0 && !open, window: cmp.Or(l.Window, window)}
 }
 
-// A bucket is a token bucket.
-type bucket struct {
-	level float64
-	at    time.Time
-}
-
-// take takes a token, unless the bucket is empty.
-func (b *bucket) take(now time.Time, every time.Duration, size int) bool {
-	if b.at.IsZero() {
-		b.level, b.at = float64(size), now
-	}
-	if passed := now.Sub(b.at); passed > 0 {
-		b.level = min(float64(size), b.level+float64(passed)/float64(every))
-		b.at = now
-	}
-	if b.level < 1 {
-		return false
-	}
-	b.level--
-	return true
-}
-
 // An hourCounter counts in fixed windows of an hour.
 type hourCounter struct {
 	from  time.Time
@@ -92,11 +73,7 @@ func (s *expiringMap[V]) put(p pair, v V, old func(V) bool) {
 		s.m, s.mark = map[pair]V{}, 4096
 	}
 	if len(s.m) >= s.mark {
-		for k, v := range s.m {
-			if old(v) {
-				delete(s.m, k)
-			}
-		}
+		maps.DeleteFunc(s.m, func(_ pair, v V) bool { return old(v) })
 		s.mark = max(4096, 2*len(s.m))
 	}
 	s.m[p] = v
@@ -108,10 +85,11 @@ func (l *limits) pairAllows(p pair, now time.Time) bool {
 		return true
 	}
 	b := l.pairs.m[p]
-	ok := b.take(now, pairEvery, l.pairBurst)
-	full := time.Duration(l.pairBurst) * pairEvery
-	l.pairs.put(p, b, func(b bucket) bool { return now.Sub(b.at) > full })
-	return ok
+	if b == nil {
+		b = rate.NewLimiter(rate.Every(pairEvery), l.pairBurst)
+		l.pairs.put(p, b, func(b *rate.Limiter) bool { return b.TokensAt(now) >= float64(l.pairBurst) })
+	}
+	return b.AllowN(now, 1)
 }
 
 // openWindow notes that somebody wrote to a number.
@@ -125,31 +103,22 @@ func (l *limits) isOpen(p pair, now time.Time) bool {
 	return ok && now.Sub(at) < windowSpan
 }
 
-// A portfolio counts the people that its accounts write to.
-type portfolio struct {
-	people map[string]time.Time
-	look   time.Time // when it is worth to look for people who do not count any more
-}
+// A portfolio has the people whom its accounts wrote to first, and when.
+type portfolio map[string]time.Time
 
 // allows takes one more person in 24 hours.
-func (p *portfolio) allows(person string, now time.Time, most int) bool {
-	if at, known := p.people[person]; known && now.Sub(at) < windowSpan {
+func (p portfolio) allows(person string, now time.Time, most int) bool {
+	counts := func(at time.Time) bool { return now.Sub(at) < windowSpan }
+	if at, known := p[person]; known && counts(at) {
 		return true
 	}
-	if len(p.people) >= most && !now.Before(p.look) {
-		p.look = now.Add(windowSpan)
-		for k, at := range p.people {
-			if end := at.Add(windowSpan); !now.Before(end) {
-				delete(p.people, k)
-			} else if end.Before(p.look) {
-				p.look = end
-			}
-		}
+	if len(p) >= most {
+		maps.DeleteFunc(p, func(_ string, at time.Time) bool { return !counts(at) })
 	}
-	if len(p.people) >= most {
+	if len(p) >= most {
 		return false
 	}
-	p.people[person] = now
+	p[person] = now
 	return true
 }
 

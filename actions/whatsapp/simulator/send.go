@@ -1,12 +1,10 @@
 package simulator
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"facteur/actions"
@@ -296,8 +294,7 @@ func (s *Simulator) checkWindow(m *sendRequest) *apiError {
 // checkLimits counts the message against the limits.
 func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 	l, n := &s.world.limits, m.number
-	rate := cmp.Or(n.Throughput, l.throughput)
-	if rate > 0 && !n.bucket.take(m.now, time.Second/time.Duration(rate), rate) {
+	if n.rate != nil && !n.rate.AllowN(m.now, 1) {
 		return newAPIError(130429, "")
 	}
 	p := pair{n.ID, m.person.key()}
@@ -313,7 +310,7 @@ func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 	}
 	of := s.world.business[n.account.Business]
 	if of == nil {
-		of = &portfolio{people: map[string]time.Time{}}
+		of = portfolio{}
 		s.world.business[n.account.Business] = of
 	}
 	if !of.allows(m.person.key(), m.now, most) {

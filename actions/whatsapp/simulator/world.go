@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/templates"
+
+	"golang.org/x/time/rate"
 )
 
 // A world holds the state of all accounts, numbers, tokens and people.
@@ -26,7 +28,7 @@ type world struct {
 	limits   limits
 	media    uploads
 	webhook  Webhook
-	business map[string]*portfolio
+	business map[string]portfolio
 }
 
 // An account is a WABA.
@@ -43,7 +45,7 @@ type number struct {
 	Number
 	account *account
 	digits  string
-	bucket  bucket
+	rate    *rate.Limiter // of messages; nil: no limit
 	profile fields // of the business
 }
 
@@ -60,7 +62,7 @@ func newWorld(o Options, now time.Time) (world, error) {
 	scene := o.Scene
 	w := world{
 		app: scene.App, open: len(scene.Accounts) == 0, webhook: scene.Webhook,
-		numbers: map[string]*number{}, tokens: map[string]*Token{}, people: map[string]*Person{}, magicHit: map[string]bool{}, business: map[string]*portfolio{},
+		numbers: map[string]*number{}, tokens: map[string]*Token{}, people: map[string]*Person{}, magicHit: map[string]bool{}, business: map[string]portfolio{},
 	}
 	w.app.ID = cmp.Or(w.app.ID, DefaultAppID)
 	w.app.Name = cmp.Or(w.app.Name, "Facteur")
@@ -143,6 +145,9 @@ func (w *world) addNumber(a *account, n Number) *number {
 	out.Quality = cmp.Or(n.Quality, "GREEN")
 	out.Status = cmp.Or(n.Status, "CONNECTED")
 	out.NameStatus = cmp.Or(n.NameStatus, "APPROVED")
+	if n := cmp.Or(n.Throughput, w.limits.throughput); n > 0 {
+		out.rate = rate.NewLimiter(rate.Limit(n), n)
+	}
 	a.numbers = append(a.numbers, out)
 	w.numbers[n.ID] = out
 	return out
