@@ -108,22 +108,17 @@ func (s *Simulator) numberOf(id, person string) (*number, error) {
 		}
 		return nil, fmt.Errorf("to: there is no phone number ID %q", id)
 	}
-	var found *number
-	s.log.newestFirst(func(m *message) bool {
-		if m.Person == person {
-			found = s.world.numbers[m.Number]
+	for _, m := range slices.Backward(s.log.all) {
+		if n := s.world.numbers[m.Number]; n != nil && m.Person == person {
+			return n, nil
 		}
-		return found == nil
-	})
+	}
 	for _, a := range s.world.accounts {
-		if found == nil && len(a.numbers) > 0 {
-			found = a.numbers[0]
+		if len(a.numbers) > 0 {
+			return a.numbers[0], nil
 		}
 	}
-	if found == nil {
-		return nil, errors.New("to: say which phone number ID the message goes to: no number is known yet")
-	}
-	return found, nil
+	return nil, errors.New("to: say which phone number ID the message goes to: no number is known yet")
 }
 
 // messageObject is the object under the type's name in an inbound message.

@@ -92,39 +92,33 @@ const maxLogBytes = 64 << 20
 
 // A messageLog keeps the latest messages, and counts.
 type messageLog struct {
-	ring  []*message // in the order in which they came, from first on
-	first int
-	len   int
-	size  int
-	byID  map[string]*message
+	keep, size int        // messages at most; bytes of those that are kept
+	all        []*message // oldest first
+	byID       map[string]*message
 
-	added  int
-	counts Counts
-	keys   map[string]int
-	order  []string // of keys, a ring
-	next   int
+	added    int
+	counts   Counts
+	keepKeys int
+	keys     map[string]int
+	order    []string // of keys, oldest first
 }
 
 func newLog(keep, keys int) messageLog {
-	return messageLog{ring: make([]*message, keep), byID: map[string]*message{}, keys: map[string]int{}, order: make([]string, keys)}
+	return messageLog{keep: keep, keepKeys: keys, byID: map[string]*message{}, keys: map[string]int{}}
 }
 
 func (l *messageLog) add(m *message) {
 	m.size = 400 + len(m.Body)
 	l.added++
 	m.Seq = l.added
-	for l.len > 0 && (l.len == len(l.ring) || l.size+m.size > maxLogBytes) {
-		old := l.ring[l.first]
-		l.ring[l.first] = nil
-		l.first = (l.first + 1) % len(l.ring)
-		l.len--
+	for len(l.all) > 0 && (len(l.all) == l.keep || l.size+m.size > maxLogBytes) {
+		old := l.all[0]
+		l.all[0] = nil
+		l.all = l.all[1:]
 		l.size -= old.size
-		if l.byID[old.ID] == old {
-			delete(l.byID, old.ID)
-		}
+		delete(l.byID, old.ID)
 	}
-	l.ring[(l.first+l.len)%len(l.ring)] = m
-	l.len++
+	l.all = append(l.all, m)
 	l.size += m.size
 	l.byID[m.ID] = m
 }
@@ -135,27 +129,16 @@ func (l *messageLog) count(data string) {
 	if key == "" {
 		return
 	}
-	n, known := l.keys[key]
-	if known {
+	l.keys[key]++
+	if l.keys[key] > 1 {
 		l.counts.Repeated++
-		l.keys[key] = n + 1
 		return
 	}
-	if old := l.order[l.next]; old != "" {
-		delete(l.keys, old)
+	if len(l.order) == l.keepKeys {
+		delete(l.keys, l.order[0])
+		l.order = l.order[1:]
 	}
-	l.order[l.next] = key
-	l.next = (l.next + 1) % len(l.order)
-	l.keys[key] = 1
-}
-
-// newestFirst goes through messages from the latest to the first, until each returns false.
-func (l *messageLog) newestFirst(each func(*message) bool) {
-	for i := l.len - 1; i >= 0; i-- {
-		if !each(l.ring[(l.first+i)%len(l.ring)]) {
-			return
-		}
-	}
+	l.order = append(l.order, key)
 }
 
 // A Filter selects messages; zero fields match all.
@@ -182,12 +165,14 @@ func (s *Simulator) Messages(f Filter) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Message
-	s.log.newestFirst(func(m *message) bool {
+	for _, m := range slices.Backward(s.log.all) {
 		if f.matches(m) {
 			out = append(out, m.snapshot())
 		}
-		return f.Limit == 0 || len(out) < f.Limit
-	})
+		if len(out) == f.Limit && f.Limit > 0 {
+			break
+		}
+	}
 	slices.Reverse(out)
 	return out
 }

@@ -130,14 +130,10 @@ func failure(code int64) *Failure {
 // markAllRead marks the messages to a person as read. The simulator is locked.
 func (s *Simulator) markAllRead(number, person string) {
 	now := s.Now()
-	var unread []*message
-	s.log.newestFirst(func(m *message) bool {
-		if !m.Inbound && m.Number == number && m.Person == person && (m.State == sent || m.State == delivered) && m.Type != "reaction" {
-			unread = append(unread, m)
+	for _, m := range s.log.all {
+		if m.Inbound || m.Number != number || m.Person != person || m.State != sent && m.State != delivered || m.Type == "reaction" {
+			continue
 		}
-		return true
-	})
-	for _, m := range slices.Backward(unread) {
 		if m.State == sent {
 			s.setState(m, delivered, 0, now)
 		}

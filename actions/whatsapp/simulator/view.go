@@ -72,20 +72,19 @@ func (s *Simulator) screen(key string, open bool) screen {
 	v := screen{Now: now.UTC(), Counts: s.log.counts, Open: open, Emojis: emojis(), Magics: Magics(),
 		Kinds: []string{"image", "video", "audio", "document", "sticker", "location", "contacts", "order"}}
 	places := map[string]int{}
-	s.log.newestFirst(func(m *message) bool {
+	for _, m := range slices.Backward(s.log.all) {
 		k := m.Number + "." + m.Person
 		i, known := places[k]
+		if !known && len(places) >= mostConversations {
+			continue
+		}
 		if !known {
-			if len(v.Conversations) >= mostConversations {
-				return true
-			}
-			i = len(v.Conversations)
+			i = len(places)
 			places[k] = i
 			v.Conversations = append(v.Conversations, s.conversation(k, m, now))
 		}
 		v.Conversations[i].Count++
-		return true
-	})
+	}
 	if key == "" && len(v.Conversations) > 0 {
 		key = v.Conversations[0].Key
 	}
@@ -104,12 +103,11 @@ func (s *Simulator) screen(key string, open bool) screen {
 		return v
 	}
 	v.Inbox = v.Chosen.Number
-	s.log.newestFirst(func(m *message) bool {
-		if m.Number == v.Chosen.Number && m.Person == v.Chosen.Person {
+	for _, m := range slices.Backward(s.log.all) {
+		if m.Number == v.Chosen.Number && m.Person == v.Chosen.Person && len(v.Messages) < mostShown {
 			v.Messages = append(v.Messages, s.messageView(m))
 		}
-		return len(v.Messages) < mostShown
-	})
+	}
 	v.Typing = len(v.Messages) > 0 && v.Messages[0].Inbound && v.Messages[0].MarkedAs == "typing"
 	slices.Reverse(v.Messages)
 	v.Earlier = max(0, v.Chosen.Count-len(v.Messages))

@@ -46,7 +46,7 @@ type number struct {
 	account *account
 	digits  string
 	rate    *rate.Limiter // of messages; nil: no limit
-	profile fields // of the business
+	profile fields        // of the business
 }
 
 // A template is one of an account's.
