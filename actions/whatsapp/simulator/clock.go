@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"sync"
 	"time"
 )
@@ -63,8 +65,11 @@ type task struct {
 func (t *scheduler) now() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.clock.Now().Add(t.ahead)
+	return t.time()
 }
+
+// time is now for who holds the lock.
+func (t *scheduler) time() time.Time { return t.clock.Now().Add(t.ahead) }
 
 // schedule lets something happen at a time.
 func (t *scheduler) schedule(at time.Time, do func(at time.Time)) {
@@ -91,14 +96,14 @@ func (t *scheduler) setTimer() {
 		t.stop()
 	}
 	t.timerAt = first
-	t.stop = t.clock.AfterFunc(first.Sub(t.clock.Now().Add(t.ahead)), t.onTimer)
+	t.stop = t.clock.AfterFunc(first.Sub(t.time()), t.onTimer)
 }
 
 func (t *scheduler) onTimer() {
 	t.mu.Lock()
 	t.timerAt = time.Time{}
 	t.mu.Unlock()
-	t.run(func() time.Time { return t.clock.Now().Add(t.ahead) })
+	t.run(t.time)
 	t.mu.Lock()
 	t.setTimer()
 	t.mu.Unlock()
@@ -123,18 +128,18 @@ func (t *scheduler) run(until func() time.Time) {
 // advance moves the time, and runs the tasks that become due, each at its own time.
 func (t *scheduler) advance(d time.Duration) {
 	t.mu.Lock()
-	target := t.clock.Now().Add(t.ahead).Add(d)
+	target := t.time().Add(d)
 	t.mu.Unlock()
 	t.run(func() time.Time {
 		if len(t.queue) > 0 && !t.queue[0].at.After(target) {
-			if step := t.queue[0].at.Sub(t.clock.Now().Add(t.ahead)); step > 0 {
+			if step := t.queue[0].at.Sub(t.time()); step > 0 {
 				t.ahead += step
 			}
 		}
 		return target
 	})
 	t.mu.Lock()
-	if left := target.Sub(t.clock.Now().Add(t.ahead)); left > 0 {
+	if left := target.Sub(t.time()); left > 0 {
 		t.ahead += left
 	}
 	if !t.timerAt.IsZero() {
@@ -166,17 +171,12 @@ type taskHeap []task
 
 func (t taskHeap) Len() int { return len(t) }
 func (t taskHeap) Less(i, j int) bool {
-	if t[i].at.Equal(t[j].at) {
-		return t[i].seq < t[j].seq
-	}
-	return t[i].at.Before(t[j].at)
+	return cmp.Or(t[i].at.Compare(t[j].at), cmp.Compare(t[i].seq, t[j].seq)) < 0
 }
 func (t taskHeap) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
 func (t *taskHeap) Push(x any)   { *t = append(*t, x.(task)) }
 func (t *taskHeap) Pop() any {
-	old := *t
-	last := old[len(old)-1]
-	old[len(old)-1] = task{}
-	*t = old[:len(old)-1]
+	last := (*t)[len(*t)-1]
+	*t = slices.Delete(*t, len(*t)-1, len(*t))
 	return last
 }

@@ -41,17 +41,15 @@ const (
 // A dispatcher delivers webhooks. Those about one person are delivered in order, except retries:
 // later ones do not wait for them.
 type dispatcher struct {
-	client    *http.Client
-	scheduler *scheduler
-	s         *Simulator
+	s *Simulator
 
 	mu         sync.Mutex
 	queues     [queueCount][]*delivery
 	busy       [queueCount]bool
-	inFlight   int
+	due        int // deliveries that are queued or in flight
 	stats      Webhooks
-	generation int // incremented by Reset, which drops queued deliveries
-	idle       chan struct{}
+	generation int           // incremented by Reset, which drops queued deliveries
+	idle       chan struct{} // closed when none is due
 	closed     bool
 }
 
@@ -67,7 +65,7 @@ type delivery struct {
 }
 
 func newDispatcher(s *Simulator) *dispatcher {
-	return &dispatcher{client: s.options.Client, scheduler: s.scheduler, s: s, idle: make(chan struct{})}
+	return &dispatcher{s: s, idle: make(chan struct{})}
 }
 
 func (h *dispatcher) counts() Webhooks {
@@ -80,9 +78,11 @@ func (h *dispatcher) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.generation++
-	h.queues = [queueCount][]*delivery{}
+	for i, queue := range h.queues {
+		h.done(len(queue))
+		h.queues[i] = nil
+	}
 	h.stats = Webhooks{}
-	h.signalIdle()
 }
 
 func (h *dispatcher) stop() {
@@ -92,32 +92,24 @@ func (h *dispatcher) stop() {
 	h.closed = true
 }
 
-// signalIdle wakes Idle if nothing is queued or in flight. h is locked.
-func (h *dispatcher) signalIdle() {
-	if h.inFlight > 0 {
-		return
+// done counts deliveries that are due no more, and wakes Idle after the last. h is locked.
+func (h *dispatcher) done(n int) {
+	h.due -= n
+	if h.due == 0 {
+		close(h.idle)
+		h.idle = make(chan struct{})
 	}
-	for _, lane := range h.queues {
-		if len(lane) > 0 {
-			return
-		}
-	}
-	close(h.idle)
-	h.idle = make(chan struct{})
 }
 
 // Idle returns when all webhooks that are due have been tried, or with the error of ctx.
 func (s *Simulator) Idle(ctx context.Context) error {
 	for {
-		s.scheduler.run(func() time.Time { return s.scheduler.clock.Now().Add(s.scheduler.ahead) })
+		s.scheduler.run(s.scheduler.time)
 		h := s.dispatcher
 		h.mu.Lock()
-		idle, still := h.idle, h.inFlight == 0
-		for _, lane := range h.queues {
-			still = still && len(lane) == 0
-		}
+		idle, due := h.idle, h.due
 		h.mu.Unlock()
-		if still {
+		if due == 0 {
 			return nil
 		}
 		select {
@@ -178,6 +170,7 @@ func (h *dispatcher) enqueue(d *delivery, fresh bool) {
 		d.generation = h.generation
 		h.stats.Waiting++
 	}
+	h.due++
 	h.queues[d.queue] = append(h.queues[d.queue], d)
 	if !h.busy[d.queue] {
 		h.busy[d.queue] = true
@@ -185,32 +178,28 @@ func (h *dispatcher) enqueue(d *delivery, fresh bool) {
 	}
 }
 
-// worker delivers what waits in a lane, until nothing does.
+// worker delivers what waits in a queue, until nothing does.
 func (h *dispatcher) worker(queue int) {
-	for {
-		h.mu.Lock()
-		if len(h.queues[queue]) == 0 {
-			h.queues[queue], h.busy[queue] = nil, false
-			h.signalIdle()
-			h.mu.Unlock()
-			return
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.queues[queue]) > 0 {
+		d, waiting := h.queues[queue][0], h.queues[queue][1:]
+		taken := 1
+		for len(d.entries) < d.batch && len(waiting) > 0 && waiting[0].url == d.url && waiting[0].attempt+d.attempt == 0 {
+			d.entries = append(d.entries, waiting[0].entries...)
+			waiting = waiting[1:]
+			taken++
 		}
-		d := h.queues[queue][0]
-		h.queues[queue] = h.queues[queue][1:]
-		for next := h.queues[queue]; len(d.entries) < d.batch && len(next) > 0 && next[0].url == d.url && next[0].attempt+d.attempt == 0; next = h.queues[queue] {
-			d.entries = append(d.entries, next[0].entries...)
-			h.queues[queue] = next[1:]
-		}
-		h.inFlight++
+		h.queues[queue] = waiting
 		h.mu.Unlock()
 		err := h.deliver(d)
 		h.mu.Lock()
-		h.inFlight--
 		if d.generation == h.generation {
 			h.attempted(d, err)
 		}
-		h.mu.Unlock()
+		h.done(taken)
 	}
+	h.queues[queue], h.busy[queue] = nil, false
 }
 
 // attempted counts an attempt, and schedules a retry if it failed. h is locked.
@@ -221,7 +210,7 @@ func (h *dispatcher) attempted(d *delivery, err error) {
 		return
 	}
 	h.stats.Failed++
-	now := h.scheduler.now()
+	now := h.s.scheduler.now()
 	if now.Sub(d.first) >= giveUpAfter || h.closed {
 		h.stats.Dropped += len(d.entries)
 		h.stats.Waiting -= len(d.entries)
@@ -229,7 +218,7 @@ func (h *dispatcher) attempted(d *delivery, err error) {
 	}
 	pause := minRetryDelay << min(2*d.attempt, 20)
 	d.attempt++
-	h.scheduler.schedule(now.Add(min(pause, maxRetryDelay)), func(time.Time) { h.enqueue(d, false) })
+	h.s.scheduler.schedule(now.Add(min(pause, maxRetryDelay)), func(time.Time) { h.enqueue(d, false) })
 }
 
 // deliver makes one attempt.
@@ -245,7 +234,7 @@ func (h *dispatcher) deliver(d *delivery) error {
 	req.Header.Set("Accept", "*/*")
 	req.Header.Set("X-Hub-Signature", "sha1="+sign(sha1.New, d.secret, body))
 	req.Header.Set("X-Hub-Signature-256", "sha256="+sign(sha256.New, d.secret, body))
-	resp, err := h.client.Do(req)
+	resp, err := h.s.options.Client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -259,29 +248,17 @@ func (h *dispatcher) deliver(d *delivery) error {
 
 // escape writes JSON as Meta signs it: nothing beyond ASCII, and / with a backslash.
 func escape(text []byte) []byte {
-	const hexDigits = "0123456789abcdef"
 	out := make([]byte, 0, len(text)+len(text)/8)
-	unit := func(u uint16) {
-		out = append(out, '\\', 'u', hexDigits[u>>12], hexDigits[u>>8&15], hexDigits[u>>4&15], hexDigits[u&15])
-	}
-	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == '/':
+	for _, r := range string(text) {
+		switch {
+		case r == '/':
 			out = append(out, '\\', '/')
-			i++
-		case c < utf8.RuneSelf:
-			out = append(out, c)
-			i++
+		case r < utf8.RuneSelf:
+			out = append(out, byte(r))
 		default:
-			r, n := utf8.DecodeRune(text[i:])
-			if r > 0xFFFF {
-				high, low := utf16.EncodeRune(r)
-				unit(uint16(high))
-				unit(uint16(low))
-			} else {
-				unit(uint16(r))
+			for _, unit := range utf16.AppendRune(nil, r) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
 			}
-			i += n
 		}
 	}
 	return out

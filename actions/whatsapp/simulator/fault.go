@@ -152,7 +152,7 @@ func (s *Simulator) wait(ctx context.Context, d time.Duration) (ok bool) {
 	}
 	passed := make(chan struct{})
 	s.mu.Lock()
-	anew := s.began
+	scene := s.scene
 	s.mu.Unlock()
 	if d < hangTime {
 		s.scheduler.schedule(s.Now().Add(d), func(time.Time) { close(passed) })
@@ -161,7 +161,7 @@ func (s *Simulator) wait(ctx context.Context, d time.Duration) (ok bool) {
 	case <-passed:
 		return true
 	case <-ctx.Done():
-	case <-anew:
+	case <-scene:
 	case <-s.closed:
 	}
 	return false

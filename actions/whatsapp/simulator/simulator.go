@@ -2,8 +2,6 @@ package simulator
 
 import (
 	"context"
-	crand "crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -48,8 +46,7 @@ type Simulator struct {
 	log    messageLog
 	faults []*Fault
 	watch  map[chan Event]bool
-	scenes int           // how often the scene began
-	began  chan struct{} // closed when it begins anew
+	scene  chan struct{} // closed when it begins anew
 }
 
 // New returns a simulator of a scene. Close it when it is not needed any more.
@@ -70,9 +67,7 @@ func New(o Options) (*Simulator, error) {
 		o.Keys = 100_000
 	}
 	if o.Seed == 0 {
-		var b [8]byte
-		_, _ = crand.Read(b[:])
-		o.Seed = binary.LittleEndian.Uint64(b[:])
+		o.Seed = rand.Uint64()
 	}
 	s := &Simulator{options: o, scheduler: &scheduler{clock: o.Clock}, magics: magics(), closed: make(chan struct{}), watch: map[chan Event]bool{}}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
@@ -94,11 +89,10 @@ func (s *Simulator) Reset() error {
 	}
 	s.scheduler.clear()
 	s.dispatcher.clear()
-	s.scenes++
-	if s.began != nil {
-		close(s.began)
+	if s.scene != nil {
+		close(s.scene)
 	}
-	s.began = make(chan struct{})
+	s.scene = make(chan struct{})
 	s.random = rand.New(rand.NewPCG(s.options.Seed, 0x5eed))
 	s.world = w
 	s.log = newLog(s.options.Keep, s.options.Keys)
@@ -112,11 +106,11 @@ func (s *Simulator) Reset() error {
 
 // schedule runs do at a time with the simulator locked, unless it is reset before.
 func (s *Simulator) schedule(at time.Time, do func(at time.Time)) {
-	scene := s.scenes
+	scene := s.scene
 	s.scheduler.schedule(at, func(at time.Time) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.scenes == scene {
+		if s.scene == scene {
 			do(at)
 		}
 	})
