@@ -36,7 +36,7 @@ func newAPIError(code int64, details string) *apiError {
 		r.status = http.StatusBadRequest
 	}
 	title, usual := wording(code)
-	title = cmp.Or(title, e.Title, "Unknown error")
+	title = cmp.Or(title, "Unknown error")
 	r.details = cmp.Or(details, usual)
 	r.message = fmt.Sprintf("(#%d) %s", code, title)
 	switch code {
@@ -65,96 +65,66 @@ func fromGraphError(e *graph.Error) *apiError {
 	return r
 }
 
-// wording is Meta's message and details for a code in answers and webhooks, if the message is not
-// the title in the catalogue.
+// wordings are the message and the details that Meta gives with a code, in answers and webhooks. title
+// "": the one in the catalogue.
+var wordings = [...]struct {
+	code           int64
+	title, details string
+}{
+	{0, "Authentication error", ""},
+	{4, "Application request limit reached", ""},
+	{10, "Application does not have permission for this action", "Application does not have permission for this action"},
+	{104, "An access token is required to request this resource.", ""},
+	{190, "Invalid OAuth access token - Cannot parse access token", ""},
+	{368, "The action attempted has been deemed abusive or is otherwise disallowed", "The WhatsApp Business Account has been restricted or disabled for violating a platform policy."},
+	{80007, "There have been too many calls to this WhatsApp Business account. Wait a bit and try again.", ""},
+	{130403, "", "Message failed to send because the business has blocked this user."},
+	{130429, "", "Cloud API message throughput has been reached."},
+	{130472, "", "Failed to send message because this user's phone number is part of an experiment."},
+	{130497, "Business account is restricted from messaging users in this country.", "Business account is restricted from messaging users in this country."},
+	{131000, "", "Message failed to send due to an unknown error."},
+	{131005, "", "Permission is either not granted or has been removed."},
+	{131008, "", "The request is missing a required parameter."},
+	{131009, "", "One or more parameter values are invalid."},
+	{131016, "", "A service is temporarily unavailable."},
+	{131021, "", "Sender and recipient phone number is the same."},
+	{131026, "Message undeliverable", "Message Undeliverable."},
+	{131030, "", "Recipient phone number not in allowed list: Add recipient phone number to recipient list and try again."},
+	{131031, "Business Account locked", "Business account has been locked."},
+	{131037, "WhatsApp provided number needs display name approval before message can be sent.", "WhatsApp provided number needs display name approval before message can be sent."},
+	{131042, "", "Message failed to send because there were one or more errors related to your payment method."},
+	{131045, "", "Message failed to send due to a phone number registration error."},
+	{131047, "", "Message failed to send because more than 24 hours have passed since the customer last replied to this number."},
+	{131048, "", "Message failed to send because there are restrictions on how many messages can be sent from this phone number."},
+	{131049, "This message was not delivered to maintain healthy ecosystem engagement.", "In order to maintain a healthy ecosystem engagement, the message failed to be delivered."},
+	{131050, "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your business", "The recipient has opted out of marketing messages from your business."},
+	{131051, "", "Message type is not currently supported."},
+	{131052, "", "Failed to download the media from the sender."},
+	{131053, "", "Unable to upload the media used in the message."},
+	{131056, "", "Message failed to send because there were too many messages sent from this phone number to the same phone number in a short period of time."},
+	{131057, "", "Business account is in maintenance mode."},
+	{132000, "Number of parameters does not match the expected number of params", ""},
+	{132001, "Template name does not exist in the translation", ""},
+	{132005, "Translated text too long", ""},
+	{132012, "Parameter format does not match format in the created template", ""},
+	{132015, "", "Template is paused due to low quality so it cannot be sent in a template message."},
+	{132018, "There was an issue with the parameters in your template", ""},
+	{133004, "", "Server is temporarily unavailable."},
+	{133010, "Account not registered", "Phone number not registered on the WhatsApp Business Platform."},
+	{135000, "", "Message failed to send because of an unknown error with your request parameters."},
+}
+
+// wording returns Meta's title of a code, and its usual details.
 func wording(code int64) (title, details string) {
-	switch code {
-	case 0:
-		return "Authentication error", ""
-	case 4:
-		return "Application request limit reached", ""
-	case 10:
-		return "Application does not have permission for this action", "Application does not have permission for this action"
-	case 17:
-		return "User request limit reached", ""
-	case 104:
-		return "An access token is required to request this resource.", ""
-	case 190:
-		return "Invalid OAuth access token - Cannot parse access token", ""
-	case 368:
-		return "The action attempted has been deemed abusive or is otherwise disallowed", "The WhatsApp Business Account has been restricted or disabled for violating a platform policy."
-	case 80007:
-		return "There have been too many calls to this WhatsApp Business account. Wait a bit and try again.", ""
-	case 130403:
-		return "Business blocked the user", "Message failed to send because the business has blocked this user."
-	case 130429:
-		return "Rate limit hit", "Cloud API message throughput has been reached."
-	case 130472:
-		return "User's number is part of an experiment", "Failed to send message because this user's phone number is part of an experiment."
-	case 130497:
-		return "Business account is restricted from messaging users in this country.", "Business account is restricted from messaging users in this country."
-	case 131000:
-		return "Something went wrong", "Message failed to send due to an unknown error."
-	case 131005:
-		return "Access denied", "Permission is either not granted or has been removed."
-	case 131008:
-		return "Required parameter is missing", "The request is missing a required parameter."
-	case 131009:
-		return "Parameter value is not valid", "One or more parameter values are invalid."
-	case 131016:
-		return "Service unavailable", "A service is temporarily unavailable."
-	case 131021:
-		return "Recipient cannot be sender", "Sender and recipient phone number is the same."
-	case 131026:
-		return "Message undeliverable", "Message Undeliverable."
-	case 131030:
-		return "Recipient phone number not in allowed list", "Recipient phone number not in allowed list: Add recipient phone number to recipient list and try again."
-	case 131031:
-		return "Business Account locked", "Business account has been locked."
-	case 131037:
-		return "WhatsApp provided number needs display name approval before message can be sent.", "WhatsApp provided number needs display name approval before message can be sent."
-	case 131042:
-		return "Business eligibility payment issue", "Message failed to send because there were one or more errors related to your payment method."
-	case 131045:
-		return "Incorrect certificate", "Message failed to send due to a phone number registration error."
-	case 131047:
-		return "Re-engagement message", "Message failed to send because more than 24 hours have passed since the customer last replied to this number."
-	case 131048:
-		return "Spam rate limit hit", "Message failed to send because there are restrictions on how many messages can be sent from this phone number."
-	case 131049:
-		return "This message was not delivered to maintain healthy ecosystem engagement.", "In order to maintain a healthy ecosystem engagement, the message failed to be delivered."
-	case 131050:
-		return "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your business", "The recipient has opted out of marketing messages from your business."
-	case 131051:
-		return "Unsupported message type", "Message type is not currently supported."
-	case 131052:
-		return "Media download error", "Failed to download the media from the sender."
-	case 131053:
-		return "Media upload error", "Unable to upload the media used in the message."
-	case 131056:
-		return "(Business Account, Consumer Account) pair rate limit hit", "Message failed to send because there were too many messages sent from this phone number to the same phone number in a short period of time."
-	case 131057:
-		return "Account in maintenance mode", "Business account is in maintenance mode."
-	case 132000:
-		return "Number of parameters does not match the expected number of params", ""
-	case 132001:
-		return "Template name does not exist in the translation", ""
-	case 132005:
-		return "Translated text too long", ""
-	case 132012:
-		return "Parameter format does not match format in the created template", ""
-	case 132015:
-		return "Template is Paused", "Template is paused due to low quality so it cannot be sent in a template message."
-	case 132018:
-		return "There was an issue with the parameters in your template", ""
-	case 133004:
-		return "Server Temporarily Unavailable", "Server is temporarily unavailable."
-	case 133010:
-		return "Account not registered", "Phone number not registered on the WhatsApp Business Platform."
-	case 135000:
-		return "Generic user error", "Message failed to send because of an unknown error with your request parameters."
+	for _, w := range wordings {
+		if w.code == code {
+			title, details = w.title, w.details
+		}
 	}
-	return "", ""
+	if e, ok := graph.Explain(code); ok {
+		title = cmp.Or(title, e.Title)
+	}
+	return title, details
 }
 
 // expectedType returns Meta's name of the type in "expected string, got integer".
@@ -261,26 +231,24 @@ func violationError(v schema.Violation) *apiError {
 	case v.Rule == "template-button":
 		return newAPIError(131008, v.Error())
 	}
-	if details, ok := ruleMessages()[v.Rule]; ok {
+	if details, ok := ruleMessages[v.Rule]; ok {
 		return newAPIError(131009, details)
 	}
 	return newAPIError(131009, v.Error())
 }
 
 // ruleMessages are messages that Meta was observed to use, by the rule that is broken.
-func ruleMessages() map[string]string {
-	return map[string]string{
-		"buttons-count":             "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
-		"button-title":              "Button title length invalid. Min length: 1, Max length: 20",
-		"flow-data":                 "Parameter data in flow_action_payload for CTA flow must be of type dynamic_object.",
-		"interactive-body-length":   "Body text length invalid. Min length: 1, Max length: 1024",
-		"interactive-footer-length": "Footer text length invalid. Min length: 0, Max length: 60",
-		"interactive-header-text":   "Text cannot be null for header type text",
-		"list-button":               "Button label is too long. Max length is 20",
-		"list-row-title":            "Row title is too long. Max length is 24",
-		"list-row-description":      "Row description is too long. Max length is 72",
-		"list-rows-total":           "Total row count exceed max allowed count: 10",
-	}
+var ruleMessages = map[string]string{
+	"buttons-count":             "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
+	"button-title":              "Button title length invalid. Min length: 1, Max length: 20",
+	"flow-data":                 "Parameter data in flow_action_payload for CTA flow must be of type dynamic_object.",
+	"interactive-body-length":   "Body text length invalid. Min length: 1, Max length: 1024",
+	"interactive-footer-length": "Footer text length invalid. Min length: 0, Max length: 60",
+	"interactive-header-text":   "Text cannot be null for header type text",
+	"list-button":               "Button label is too long. Max length is 20",
+	"list-row-title":            "Row title is too long. Max length is 24",
+	"list-row-description":      "Row description is too long. Max length is 72",
+	"list-rows-total":           "Total row count exceed max allowed count: 10",
 }
 
 // field is the name that a finding quotes.

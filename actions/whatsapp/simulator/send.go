@@ -18,22 +18,23 @@ import (
 // A sendRequest is a request to send a message that is being handled.
 type sendRequest struct {
 	*graphCall
-	id       string // of the phone number
-	edge     string
-	raw      []byte
-	body     map[string]any
-	kind     string
-	key      string
-	input    string
-	group    bool
-	fault    *Fault
-	magic    *Magic
-	person   *Person
-	number   *number
-	template *template
-	held     bool
-	failCode int64 // what it fails with later; 0: it does not
-	warning  string
+	id        string // of the phone number
+	edge      string
+	raw       []byte
+	body      map[string]any
+	kind      string
+	key       string
+	input     string
+	group     bool
+	fault     *Fault
+	magic     *Magic
+	person    *Person
+	personKey string
+	number    *number
+	template  *template
+	held      bool
+	failCode  int64 // what it fails with later; 0: it does not
+	warning   string
 }
 
 // messages answers POST /{phone_number_id}/messages.
@@ -53,12 +54,7 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *apiError {
 	found := whatsapp.BodyErrors(m.body)
 	m.readFields()
 	s.mu.Lock()
-	msg, err := s.accept(m, func() *apiError {
-		if len(found) > 0 {
-			return validationError(m.body, found)
-		}
-		return m.misplaced()
-	})
+	msg, err := s.accept(m, found)
 	s.mu.Unlock()
 	if err != nil {
 		if m.fault != nil && !m.fault.accepts() {
@@ -128,16 +124,8 @@ func (m *sendRequest) readFields() {
 	}
 }
 
-// misplaced refuses what only another endpoint takes.
-func (m *sendRequest) misplaced() *apiError {
-	if m.edge == "marketing_messages" && m.kind != "template" {
-		return newAPIError(100, "Message must be a template message.")
-	}
-	return nil
-}
-
-// accept accepts a message if all checks pass. The simulator is locked.
-func (s *Simulator) accept(m *sendRequest, form func() *apiError) (*message, *apiError) {
+// accept accepts a message, in which such errors were found, if all checks pass. The simulator is locked.
+func (s *Simulator) accept(m *sendRequest, found schema.Violations) (*message, *apiError) {
 	w := &s.world
 	if m.number = w.number(m.id); m.number == nil || !m.token.sees(m.number.account) {
 		return nil, noObject(m.r.Method, m.id)
@@ -149,16 +137,20 @@ func (s *Simulator) accept(m *sendRequest, form func() *apiError) (*message, *ap
 	m.person = &Person{UserID: m.input}
 	if !m.group {
 		m.person = w.person(s.resolveRecipient(m.input, m.number))
-		if magic := s.magic(digits(m.person.Phone)); magic != nil && magic.waID != "" {
-			m.person = &Person{Phone: m.person.Phone, WaID: magic.waID}
+		if m.magic = s.magic(digits(m.person.Phone)); m.magic != nil && m.magic.waID != "" {
+			m.person = &Person{Phone: m.person.Phone, WaID: m.magic.waID}
 		}
 	}
-	m.fault = pick(s.faults, target{"messages", m.number.ID, m.person.key(), m.key}, s.random)
+	m.personKey = m.person.key()
+	m.fault = pick(s.faults, target{"messages", m.number.ID, m.personKey, m.key}, s.random)
 	if m.fault != nil && !m.fault.accepts() {
 		return nil, m.fault.apiError()
 	}
-	if err := form(); err != nil {
-		return nil, err
+	switch {
+	case len(found) > 0:
+		return nil, validationError(m.body, found)
+	case m.edge == "marketing_messages" && m.kind != "template":
+		return nil, newAPIError(100, "Message must be a template message.")
 	}
 	for _, check := range [...]func(*sendRequest) *apiError{s.checkNumber, s.checkPerson, s.checkMagic, s.checkTemplate, s.checkMedia, s.checkWindow, s.checkLimits} {
 		if err := check(m); err != nil {
@@ -181,12 +173,11 @@ func (s *Simulator) checkNumber(m *sendRequest) *apiError {
 }
 
 func (s *Simulator) checkPerson(m *sendRequest) *apiError {
-	key := m.person.key()
 	switch {
 	case m.group:
-	case key == m.number.digits:
+	case m.personKey == m.number.digits:
 		return newAPIError(131021, "")
-	case m.number.Test && !m.number.allows(key):
+	case m.number.Test && !m.number.allows(m.personKey):
 		return newAPIError(131030, "")
 	case m.person.Blocked:
 		return newAPIError(130403, "")
@@ -201,11 +192,11 @@ func (n *number) allows(person string) bool {
 }
 
 func (s *Simulator) checkMagic(m *sendRequest) *apiError {
-	if m.magic = s.magic(digits(m.person.Phone)); m.magic == nil {
+	if m.magic == nil {
 		return nil
 	}
-	if m.magic.first != 0 && !s.world.magicHit[m.person.key()] {
-		s.world.magicHit[m.person.key()] = true
+	if m.magic.first != 0 && !s.world.magicHit[m.personKey] {
+		s.world.magicHit[m.personKey] = true
 		return newAPIError(m.magic.first, "")
 	}
 	m.held = m.magic.held
@@ -274,7 +265,7 @@ func tooLong(def *templates.Definition, message map[string]any, size int) *apiEr
 // checkWindow checks that the window is open for a message that is no template.
 func (s *Simulator) checkWindow(m *sendRequest) *apiError {
 	l := &s.world.limits
-	inside := m.group || l.isOpen(pair{m.number.ID, m.person.key()}, m.now)
+	inside := m.group || l.isOpen(pair{m.number.ID, m.personKey}, m.now)
 	if m.kind == "template" || inside {
 		return nil
 	}
@@ -297,7 +288,7 @@ func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 	if n.rate != nil && !n.rate.AllowN(m.now, 1) {
 		return newAPIError(130429, "")
 	}
-	p := pair{n.ID, m.person.key()}
+	p := pair{n.ID, m.personKey}
 	if !l.pairAllows(p, m.now) {
 		return newAPIError(131056, "")
 	}
@@ -313,7 +304,7 @@ func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 		of = portfolio{}
 		s.world.business[n.account.Business] = of
 	}
-	if !of.allows(m.person.key(), m.now, most) {
+	if !of.allows(m.personKey, m.now, most) {
 		return newAPIError(131048, "")
 	}
 	return nil
@@ -321,9 +312,8 @@ func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 
 // store stores an accepted message, and schedules its statuses.
 func (s *Simulator) store(m *sendRequest) *message {
-	key := m.person.key()
 	msg := &message{version: m.version, group: m.group, category: "service", Message: Message{
-		ID: s.wamid(key, false), Number: m.number.ID, Account: m.number.account.ID, Person: key, Input: m.input,
+		ID: s.wamid(m.personKey, false), Number: m.number.ID, Account: m.number.account.ID, Person: m.personKey, Input: m.input,
 		Type: m.kind, Key: m.key, At: m.now, State: accepted, Body: m.raw, Warning: m.warning,
 	}}
 	switch {

@@ -3,8 +3,6 @@ package simulator
 import (
 	"slices"
 	"time"
-
-	"facteur/actions/whatsapp/graph"
 )
 
 // The states of messages, as webhooks call them.
@@ -121,9 +119,6 @@ func (s *Simulator) setState(m *message, state string, code int64, at time.Time)
 
 func failure(code int64) *Failure {
 	title, details := wording(code)
-	if e, ok := graph.Explain(code); title == "" && ok {
-		title = e.Title
-	}
 	return &Failure{Code: code, Title: title, Details: details}
 }
 
