@@ -231,24 +231,26 @@ func violationError(v schema.Violation) *apiError {
 	case v.Rule == "template-button":
 		return newAPIError(131008, v.Error())
 	}
-	if details, ok := ruleMessages[v.Rule]; ok {
-		return newAPIError(131009, details)
+	for _, m := range ruleMessages {
+		if m.rule == v.Rule {
+			return newAPIError(131009, m.details)
+		}
 	}
 	return newAPIError(131009, v.Error())
 }
 
-// ruleMessages are messages that Meta was observed to use, by the rule that is broken.
-var ruleMessages = map[string]string{
-	"buttons-count":             "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
-	"button-title":              "Button title length invalid. Min length: 1, Max length: 20",
-	"flow-data":                 "Parameter data in flow_action_payload for CTA flow must be of type dynamic_object.",
-	"interactive-body-length":   "Body text length invalid. Min length: 1, Max length: 1024",
-	"interactive-footer-length": "Footer text length invalid. Min length: 0, Max length: 60",
-	"interactive-header-text":   "Text cannot be null for header type text",
-	"list-button":               "Button label is too long. Max length is 20",
-	"list-row-title":            "Row title is too long. Max length is 24",
-	"list-row-description":      "Row description is too long. Max length is 72",
-	"list-rows-total":           "Total row count exceed max allowed count: 10",
+// ruleMessages are the details that Meta was observed to give, by the rule that is broken.
+var ruleMessages = [...]struct{ rule, details string }{
+	{"buttons-count", "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3"},
+	{"button-title", "Button title length invalid. Min length: 1, Max length: 20"},
+	{"flow-data", "Parameter data in flow_action_payload for CTA flow must be of type dynamic_object."},
+	{"interactive-body-length", "Body text length invalid. Min length: 1, Max length: 1024"},
+	{"interactive-footer-length", "Footer text length invalid. Min length: 0, Max length: 60"},
+	{"interactive-header-text", "Text cannot be null for header type text"},
+	{"list-button", "Button label is too long. Max length is 20"},
+	{"list-row-title", "Row title is too long. Max length is 24"},
+	{"list-row-description", "Row description is too long. Max length is 72"},
+	{"list-rows-total", "Total row count exceed max allowed count: 10"},
 }
 
 // field is the name that a finding quotes.

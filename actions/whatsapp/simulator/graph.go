@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -98,7 +97,9 @@ func (s *Simulator) route(g *graphCall, path string) *apiError {
 // header sets what every answer has.
 func (g *graphCall) header() http.Header {
 	h := g.w.Header()
-	maps.Copy(h, sameHeaders)
+	for _, same := range sameHeaders {
+		h[same.name] = same.values
+	}
 	h["Facebook-Api-Version"] = []string{"v" + strconv.Itoa(g.version) + ".0"}
 	trace := traceID()
 	h["X-Fb-Request-Id"], h["X-Fb-Trace-Id"] = []string{trace[:23]}, []string{trace[23:]}
@@ -106,15 +107,18 @@ func (g *graphCall) header() http.Header {
 }
 
 // sameHeaders are those that every answer has.
-var sameHeaders = http.Header{
-	"Content-Type":                {"application/json; charset=UTF-8"},
-	"Vary":                        {"Origin, Accept-Encoding"},
-	"Cache-Control":               {"private, no-cache, no-store, must-revalidate"},
-	"Pragma":                      {"no-cache"},
-	"Expires":                     {"Sat, 01 Jan 2000 00:00:00 GMT"},
-	"Access-Control-Allow-Origin": {"*"},
-	"Strict-Transport-Security":   {"max-age=15552000; preload"},
-	"X-Fb-Rev":                    {"1016949697"},
+var sameHeaders = [...]struct {
+	name   string
+	values []string
+}{
+	{"Content-Type", []string{"application/json; charset=UTF-8"}},
+	{"Vary", []string{"Origin, Accept-Encoding"}},
+	{"Cache-Control", []string{"private, no-cache, no-store, must-revalidate"}},
+	{"Pragma", []string{"no-cache"}},
+	{"Expires", []string{"Sat, 01 Jan 2000 00:00:00 GMT"}},
+	{"Access-Control-Allow-Origin", []string{"*"}},
+	{"Strict-Transport-Security", []string{"max-age=15552000; preload"}},
+	{"X-Fb-Rev", []string{"1016949697"}},
 }
 
 // refuse answers with an error.

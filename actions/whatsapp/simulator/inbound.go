@@ -89,7 +89,7 @@ func (s *Simulator) receive(in Inbound, at time.Time) (*message, error) {
 	if in.Type == "reaction" {
 		s.react(wire, true)
 	}
-	s.publishMessage(msg, "inbound", "")
+	s.publish("inbound", msg)
 	value := messagesValue{Product: "whatsapp", Metadata: n.metadata(), Messages: []any{msg.Body}}
 	from := sender{Profile: profile{cmp.Or(person.Name, "Customer")}, UserID: person.UserID}
 	if !isUserID(key) {

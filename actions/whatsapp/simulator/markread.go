@@ -31,7 +31,7 @@ func (s *Simulator) markRead(m *sendRequest) *apiError {
 		if m.body["typing_indicator"] != nil {
 			of.MarkedAs = "typing"
 		}
-		s.publishMessage(of, of.MarkedAs, "")
+		s.publish(of.MarkedAs, of)
 	case !s.world.open:
 		return newAPIError(100, "Message ID does not exist or is not one that the number received.")
 	}

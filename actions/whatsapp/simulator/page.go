@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/actions/whatsapp/simulator/livepage"
 	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/schema"
 )
@@ -57,33 +57,24 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux) {
 	draw := func(name string, w http.ResponseWriter, r *http.Request, notice string) {
 		v := s.screen(r.FormValue("c"), r.FormValue("raw") != "")
 		v.Notice = notice
-		var b bytes.Buffer
-		if err := drawn.ExecuteTemplate(&b, name, v); err != nil {
-			http.Error(w, "the page cannot be drawn", http.StatusInternalServerError)
-			return
-		}
-		secure(w.Header())
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		status := http.StatusOK
 		if notice != "" {
-			w.WriteHeader(http.StatusUnprocessableEntity)
+			status = http.StatusUnprocessableEntity
 		}
-		_, _ = w.Write(b.Bytes())
+		livepage.Secure(w.Header())
+		_ = livepage.Draw(w, status, drawn, name, v) // it answers
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { draw("page.html", w, r, "") })
 	mux.HandleFunc("GET "+pagePath+"part", func(w http.ResponseWriter, r *http.Request) { draw("part", w, r, "") })
-	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
-		mux.HandleFunc("GET "+pagePath+name, func(w http.ResponseWriter, _ *http.Request) {
-			text, _ := pageFiles.ReadFile("page/" + name)
-			secure(w.Header())
-			w.Header().Set("Content-Type", kind)
-			_, _ = w.Write(text)
+	secured := func(path string, h http.HandlerFunc) {
+		mux.HandleFunc("GET "+pagePath+path, func(w http.ResponseWriter, r *http.Request) {
+			livepage.Secure(w.Header())
+			h(w, r)
 		})
 	}
-	mux.HandleFunc("GET "+pagePath+"file/{id}", func(w http.ResponseWriter, r *http.Request) {
-		secure(w.Header())
-		s.file(w, r)
-	})
-	mux.HandleFunc("GET "+pagePath+"events", s.stream)
+	livepage.Assets(pageFiles, secured)
+	secured("file/{id}", s.file)
+	secured("events", func(w http.ResponseWriter, r *http.Request) { s.feed.Stream(w, r, s.closed) })
 	mux.HandleFunc("POST "+pagePath+"do", func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if err := r.ParseForm(); err != nil {
@@ -97,14 +88,6 @@ func (s *Simulator) pageRoutes(mux *http.ServeMux) {
 		}
 		http.Redirect(w, r, "/?c="+url.QueryEscape(key), http.StatusSeeOther)
 	})
-}
-
-// secure sets security headers: no inline scripts, no resources of other origins, no framing.
-func secure(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
 }
 
 // handleForm handles a form of the page, and returns the conversation to show.
@@ -148,46 +131,4 @@ func (s *Simulator) handleForm(form url.Values) (key string, err error) {
 		err = fmt.Errorf("%q is nothing that the page does", do)
 	}
 	return key, err
-}
-
-// stream tells a page that something changed, a few times a second at most.
-func (s *Simulator) stream(w http.ResponseWriter, r *http.Request) {
-	events, stop := s.Watch()
-	defer stop()
-	secure(w.Header())
-	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	out := http.NewResponseController(w)
-	say := func(text string) bool {
-		_, err := w.Write([]byte(text))
-		return err == nil && out.Flush() == nil
-	}
-	if !say("retry: 1000\n\n") {
-		return
-	}
-	alive := time.NewTicker(15 * time.Second)
-	defer alive.Stop()
-	for {
-		select {
-		case <-events:
-			pause := time.NewTimer(100 * time.Millisecond)
-			for quiet := false; !quiet; {
-				select {
-				case <-events:
-				case <-pause.C:
-					quiet = true
-				}
-			}
-			if !say("data: changed\n\n") {
-				return
-			}
-		case <-alive.C:
-			if !say(": alive\n\n") {
-				return
-			}
-		case <-r.Context().Done():
-			return
-		case <-s.closed:
-			return
-		}
-	}
 }

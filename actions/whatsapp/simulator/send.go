@@ -339,7 +339,7 @@ func (s *Simulator) store(m *sendRequest) *message {
 	if m.kind == "reaction" {
 		s.react(m.body, false)
 	}
-	s.publishMessage(msg, accepted, "")
+	s.publish(accepted, msg)
 	s.scheduleStates(msg, m)
 	return msg
 }

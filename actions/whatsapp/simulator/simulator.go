@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"facteur/actions"
+	"facteur/actions/whatsapp/simulator/livepage"
 	"facteur/actions/whatsapp/templates"
 )
 
@@ -37,6 +38,7 @@ type Simulator struct {
 	dispatcher *dispatcher
 	control    http.Handler
 	magics     map[string]*Magic
+	feed       livepage.Feed[Event]
 	closed     chan struct{}
 	close      func()
 
@@ -45,7 +47,6 @@ type Simulator struct {
 	world  world
 	log    messageLog
 	faults []*Fault
-	watch  map[chan Event]bool
 	scene  chan struct{} // closed when it begins anew
 }
 
@@ -69,7 +70,7 @@ func New(o Options) (*Simulator, error) {
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}
-	s := &Simulator{options: o, scheduler: &scheduler{clock: o.Clock}, magics: magics(), closed: make(chan struct{}), watch: map[chan Event]bool{}}
+	s := &Simulator{options: o, scheduler: &scheduler{clock: o.Clock}, magics: magics(), closed: make(chan struct{})}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
 	s.dispatcher = newDispatcher(s)
 	s.control = s.controlHandler()
@@ -100,7 +101,7 @@ func (s *Simulator) Reset() error {
 	for _, f := range s.options.Scene.Faults {
 		s.faults = append(s.faults, &f)
 	}
-	s.publish(Event{Kind: "reset"})
+	s.publish("reset", nil)
 	return nil
 }
 
@@ -132,50 +133,30 @@ func (s *Simulator) Now() time.Time { return s.scheduler.now() }
 func (s *Simulator) Advance(d time.Duration) {
 	if d >= 0 {
 		s.scheduler.advance(d)
-		s.mu.Lock()
-		s.publish(Event{Kind: "clock"})
-		s.mu.Unlock()
+		s.publish("clock", nil)
 	}
 }
 
 // An Event is something that happened, for subscribers of Watch.
 type Event struct {
-	Kind    string    `json:"kind"` // accepted, refused, status, inbound, read, typing, clock, reset, webhook
-	At      time.Time `json:"at,omitzero"`
-	Message *Message  `json:"message,omitempty"`
-	Note    string    `json:"note,omitempty"`
+	Kind    string // accepted, status, inbound, read, typing, clock, reset
+	At      time.Time
+	Message *Message // nil for clock and reset
 }
 
 // Watch subscribes to events. A slow subscriber misses some. stop ends the subscription, and closes
 // the channel.
-func (s *Simulator) Watch() (events <-chan Event, stop func()) {
-	c := make(chan Event, 256)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watch[c] = true
-	return c, sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.watch, c)
-		close(c)
-	})
-}
+func (s *Simulator) Watch() (events <-chan Event, stop func()) { return s.feed.Watch() }
 
-// publishMessage publishes an event about a message. The simulator is locked.
-func (s *Simulator) publishMessage(m *message, kind, note string) {
-	if len(s.watch) > 0 {
+// publish tells the subscribers of Watch of an event. The simulator is locked, unless m is nil.
+func (s *Simulator) publish(kind string, m *message) {
+	if !s.feed.Watched() {
+		return
+	}
+	e := Event{Kind: kind, At: s.Now()}
+	if m != nil {
 		copied := m.snapshot()
-		s.publish(Event{Kind: kind, Message: &copied, Note: note})
+		e.Message = &copied
 	}
-}
-
-// publish sends an event to the subscribers of Watch. The simulator is locked.
-func (s *Simulator) publish(e Event) {
-	e.At = s.Now()
-	for c := range s.watch {
-		select {
-		case c <- e:
-		default:
-		}
-	}
+	s.feed.Publish(e)
 }

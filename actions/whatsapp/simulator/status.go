@@ -113,7 +113,7 @@ func (s *Simulator) setState(m *message, state string, code int64, at time.Time)
 	if code != 0 {
 		m.Error = failure(code)
 	}
-	s.publishMessage(m, "status", state)
+	s.publish("status", m)
 	s.dispatcher.status(m, state, at)
 }
 

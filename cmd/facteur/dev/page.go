@@ -1,7 +1,6 @@
 package dev
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	html "html/template"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/simulator/livepage"
 	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/diag"
 	"facteur/flow/host"
@@ -55,24 +55,14 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 				http.Error(out, "this page is for this machine alone", http.StatusForbidden)
 				return
 			}
-			header := out.Header()
-			header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-			header.Set("X-Content-Type-Options", "nosniff")
-			header.Set("Referrer-Policy", "same-origin")
-			header.Set("Cache-Control", "no-store")
+			livepage.Secure(out.Header())
 			h(out, r)
 		})))
 	}
 	draw := func(name string, out http.ResponseWriter, status int, s *screen) {
-		var b bytes.Buffer
-		if err := drawn.ExecuteTemplate(&b, name, s); err != nil {
-			w.log.Error("the page cannot be drawn", "error", err)
-			http.Error(out, "the page cannot be drawn", http.StatusInternalServerError)
-			return
+		if err := livepage.Draw(out, status, drawn, name, s); err != nil {
+			w.log.Error("the page cannot be displayed", "error", err)
 		}
-		out.Header().Set("Content-Type", "text/html; charset=utf-8")
-		out.WriteHeader(status)
-		_, _ = out.Write(b.Bytes())
 	}
 	for pattern, name := range map[string]string{"GET /{$}": "page.html", "GET " + partsPath + "live": "live"} {
 		handle(pattern, func(out http.ResponseWriter, r *http.Request) {
@@ -95,14 +85,8 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 		at.Set("run", run)
 		http.Redirect(out, r, "/?"+at.Encode()+"#run", http.StatusSeeOther)
 	})
-	handle("GET "+partsPath+"news", w.changes.stream)
-	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
-		handle("GET "+partsPath+name, func(out http.ResponseWriter, _ *http.Request) {
-			text, _ := pageFiles.ReadFile("page/" + name)
-			out.Header().Set("Content-Type", kind)
-			_, _ = out.Write(text)
-		})
-	}
+	handle("GET "+partsPath+"news", func(out http.ResponseWriter, r *http.Request) { w.changes.Stream(out, r, w.stopped) })
+	livepage.Assets(pageFiles, func(name string, h http.HandlerFunc) { handle("GET "+partsPath+name, h) })
 }
 
 // start starts a run of a flow with the values of a form.

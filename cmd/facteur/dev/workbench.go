@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 
 	"facteur/actions/whatsapp/simulator"
+	"facteur/actions/whatsapp/simulator/livepage"
 	"facteur/cmd/facteur/daemon"
 	"facteur/flow/diag"
 	"facteur/flow/host"
@@ -45,7 +46,8 @@ type Workbench struct {
 	closers    []func()
 	state      atomic.Pointer[projectState] // by the files
 	subscribed bool                         // to the simulator's webhooks; for the goroutine of watch
-	changes    broadcaster
+	changes    livepage.Feed[struct{}]      // whenever something is logged
+	stopped    chan struct{}                // closed when Run ends
 }
 
 // Options are what a workbench works on, and where it is reached.
@@ -71,10 +73,10 @@ type Options struct {
 func Open(soft, hard context.Context, o Options) (*Workbench, error) {
 	w := &Workbench{
 		opts: o, project: o.Project, page: "http://" + o.Page.Addr().String(), phone: "http://" + o.Phone.Addr().String(),
-		changes: broadcaster{closed: make(chan struct{}), pages: map[chan struct{}]bool{}},
+		stopped: make(chan struct{}),
 	}
 	w.state.Store(&projectState{})
-	w.log = slog.New(&logHandler{w: o.Log, notify: w.changes.notify})
+	w.log = slog.New(&logHandler{w: o.Log, notify: func() { w.changes.Publish(struct{}{}) }})
 	for _, open := range []func() error{w.openData, w.openPhone, func() error { return w.openDaemon(soft, hard) }, w.openFiles} {
 		if err := open(); err != nil {
 			w.Close()
@@ -160,7 +162,7 @@ func (w *Workbench) Run(soft context.Context, cut func()) error {
 	case <-soft.Done():
 	case broken = <-failed:
 	}
-	close(w.changes.closed)
+	close(w.stopped)
 	_ = w.daemon.Stop(soft) // nothing real is cut off
 	cut()
 	end()

@@ -237,7 +237,7 @@ func TestNews(t *testing.T) {
 	d.run("ask", map[string]string{"phone": "+33536490010", "count": "1"})
 	var heard strings.Builder
 	buffer := make([]byte, 512)
-	for !strings.Contains(heard.String(), "data: news") {
+	for !strings.Contains(heard.String(), "data: changed") {
 		n, err := resp.Body.Read(buffer)
 		require.NoError(t, err)
 		heard.Write(buffer[:n])
