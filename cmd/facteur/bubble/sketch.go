@@ -54,7 +54,7 @@ const (
 func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 	most := max(minText, min(maxText, s.Width-8))
 	b := m.Bubble()
-	text := s.text(b, most)
+	text := bubbleText(b, most)
 	foot := cells(m.At.In(s.Zone).Format("15:04"), faint)
 	if mark, style := tick(m); mark != "" {
 		foot = append(append(foot, cell{" ", 1, ""}), cells(mark, style)...)
@@ -70,47 +70,48 @@ func (s Sketch) Draw(w io.Writer, m simulator.Message, status int64) {
 	for _, line := range append(text, buttons...) {
 		inner = max(inner, columnsOf(line))
 	}
-	margin := ""
+	margin := "  "
 	if m.Inbound {
-		margin = strings.Repeat(" ", max(0, min(s.Width, maxText+12)-inner-6))
+		margin += strings.Repeat(" ", max(0, min(s.Width, maxText+12)-inner-6))
 	}
 	var out strings.Builder
-	row := func(left string, line []cell, before int, right string) {
-		out.WriteString(margin + "  " + left + strings.Repeat(" ", before))
+	write := func(before string, line []cell, after string) {
+		out.WriteString(margin + before)
 		paintCells(&out, line, s.Color)
-		out.WriteString(strings.Repeat(" ", inner-before-columnsOf(line)) + right + "\n")
+		out.WriteString(after + "\n")
 	}
-	rule := func(left, right string) {
-		out.WriteString(margin + "  " + left + strings.Repeat("─", inner+2) + right + "\n")
+	row := func(line []cell, indent int) {
+		write("│ "+strings.Repeat(" ", indent), line, strings.Repeat(" ", inner-indent-columnsOf(line))+" │")
 	}
-	out.WriteString(margin + "  ")
-	paintCells(&out, cells(title(m), faint), s.Color)
-	out.WriteString("\n")
+	rule := func(left, right string) { write(left+strings.Repeat("─", inner+2)+right, nil, "") }
+	write("", cells(title(m), faint), "")
 	rule("╭", "╮")
 	for _, line := range text {
-		row("│ ", line, 0, " │")
+		row(line, 0)
 	}
-	row("│ ", foot, inner-columnsOf(foot), " │")
+	row(foot, inner-columnsOf(foot))
 	for _, line := range buttons {
 		rule("├", "┤")
-		row("│ ", line, (inner-columnsOf(line))/2, " │")
+		row(line, (inner-columnsOf(line))/2)
 	}
 	rule("╰", "╯")
 	if note, style := stateText(m, status); note != "" {
-		for _, line := range wrapLines(cells(note, style), max(minText, s.Width-len(margin)-4)) {
-			out.WriteString(margin + "  ")
-			paintCells(&out, line, s.Color)
-			out.WriteString("\n")
+		for _, line := range wrapLines(cells(note, style), max(minText, s.Width-len(margin)-2)) {
+			write("", line, "")
 		}
 	}
 	_, _ = io.WriteString(w, out.String()) // of a buffer
 }
 
-// text is the content of a bubble, wrapped.
-func (s Sketch) text(b phone.Bubble, most int) [][]cell {
+// bubbleText is the content of a bubble, wrapped.
+func bubbleText(b phone.Bubble, most int) [][]cell {
 	var lines [][]cell
 	add := func(style string, parts ...string) {
-		for line := range strings.SplitSeq(strings.Join(parts, ""), "\n") {
+		text := strings.Join(parts, "")
+		if text == "" {
+			return
+		}
+		for line := range strings.SplitSeq(text, "\n") {
 			lines = append(lines, wrapLines(cells(line, style), most)...)
 		}
 	}
@@ -125,18 +126,13 @@ func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 	}
 	if p := b.Place; p != nil {
 		add(faint, "[location] ", p.Latitude, ", ", p.Longitude)
-		for _, line := range []string{p.Name, p.Address} {
-			if line != "" {
-				add("", line)
-			}
-		}
+		add("", p.Name)
+		add("", p.Address)
 	}
 	if b.Label != "" {
 		add(faint, "[", b.Label, "]")
 	}
-	if b.Header != "" {
-		add(strong, b.Header)
-	}
+	add(strong, b.Header)
 	if b.Text != "" {
 		for _, line := range phone.Lines(b.Text) {
 			lines = append(lines, wrapLines(styledLine(line), most)...)
@@ -147,28 +143,22 @@ func (s Sketch) text(b phone.Bubble, most int) [][]cell {
 	}
 	for _, c := range b.Contacts {
 		add(strong, c.Name)
-		if c.Detail != "" {
-			add(faint, c.Detail)
-		}
+		add(faint, c.Detail)
 		for _, f := range c.Lines {
 			add("", f.Name, ": ", f.Value)
 		}
 	}
-	if b.Footer != "" {
-		add(faint, b.Footer)
-	}
+	add(faint, b.Footer)
 	for i, card := range b.Cards {
 		add(faint, fmt.Sprintf("── card %d of %d", i+1, len(b.Cards)))
-		lines = append(lines, s.text(card, most)...)
+		lines = append(lines, bubbleText(card, most)...)
 		for _, one := range card.Buttons {
 			add(blue, buttonIcon(one), " ", one.Title)
 		}
 	}
 	if b.List != nil {
 		for _, section := range b.List.Sections {
-			if section.Title != "" {
-				add(faint, section.Title)
-			}
+			add(faint, section.Title)
 			for _, r := range section.Rows {
 				add(blue, "• ", r.Title)
 				if r.Description != "" {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"facteur/actions"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/cmd/facteur/simulation"
@@ -139,8 +140,12 @@ func (p *Project) window(w suite.Environment) func(context.Context, string, stri
 const caseSeed = 1
 
 // simulate makes the calls of one case with a simulator, without a network.
-func (p *Project) simulate(tested *plan.Plan, w suite.Environment) (call.Do, func(), error) {
+func (p *Project) simulate(tested *plan.Plan, w suite.Environment) (do call.Do, end func(), err error) {
 	fixed, err := p.connections(tested, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := p.OpenVault(fixed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,48 +157,44 @@ func (p *Project) simulate(tested *plan.Plan, w suite.Environment) (call.Do, fun
 	if err != nil {
 		return nil, nil, err
 	}
-	end := func() { _ = s.Close() }
 	s.Host = w.Simulation
-	v, err := p.OpenVault(fixed)
-	if err != nil {
+	end = func() { _ = s.Close() }
+	if do, err = p.simulatedCalls(s, v, w); err != nil {
 		end()
 		return nil, nil, err
 	}
+	return s.Wrap(do), end, nil
+}
+
+// simulatedCalls makes calls with the simulator, and those of http.request with the case's RoundTripper.
+func (p *Project) simulatedCalls(s *simulation.Simulation, v *vault.Vault, w suite.Environment) (call.Do, error) {
 	known := s.Known
 	if window := p.window(w); window != nil {
 		known.Window = window
 	}
 	known.Client = &http.Client{Transport: w.Simulation.Wrap(known.Client.Transport)}
 	set, err := project.NewCatalog(v, nil, p.Policy(), known)
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
-	if w.RoundTripper == nil {
-		return s.Wrap(routeUnsimulated(set.Do, nil)), end, nil
+	if err != nil || w.RoundTripper == nil {
+		return routeUnsimulated(set, nil), err
 	}
 	others, err := project.NewCatalog(v, w.RoundTripper, p.Policy(), s.Known)
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
-	return s.Wrap(routeUnsimulated(set.Do, others.Do)), end, nil
+	return routeUnsimulated(set, others), err
 }
 
 // unsimulated is the action that has no simulator.
 const unsimulated = "http.request"
 
 // routeUnsimulated makes the calls that cannot be simulated with others, or refuses them if it is nil.
-func routeUnsimulated(do, others call.Do) call.Do {
+func routeUnsimulated(set, others *actions.Set) call.Do {
 	return func(ctx context.Context, c call.Call) call.Outcome {
 		switch {
 		case c.Action == unsimulated && others != nil:
-			return others(ctx, c)
+			return others.Do(ctx, c)
 		case c.Action == unsimulated:
 			return call.Outcome{Status: call.Failed, Error: &call.Error{
 				Code: "not_simulated", Class: "recording", Message: "there is no simulator of what http.request asks for: give the case exchanges for these steps",
 			}}
 		}
-		return do(ctx, c)
+		return set.Do(ctx, c)
 	}
 }
