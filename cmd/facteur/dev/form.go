@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -36,11 +37,8 @@ func formFields(p *plan.Plan, values url.Values, problems []formProblem) []formF
 	fields := make([]formField, 0, len(p.Inputs.Fields))
 	for _, in := range p.Inputs.Fields {
 		f := formField{
-			Name: in.Name, ID: "in-" + in.Name, Doc: in.Doc, Type: in.Type.Name(), Control: "text",
+			Name: in.Name, ID: "in-" + in.Name, Doc: cmp.Or(in.Doc, in.Type.Doc), Type: in.Type.Name(), Control: "text",
 			Required: in.Required && in.Default == nil, Value: values.Get("in." + in.Name), MaxLength: in.Type.MaxLength,
-		}
-		if f.Doc == "" {
-			f.Doc = in.Type.Doc
 		}
 		f.control(in.Type)
 		if in.Default != nil {
@@ -184,38 +182,31 @@ func readForm(p *plan.Plan, values url.Values) (map[string]any, []formProblem) {
 	var problems []formProblem
 	for _, in := range p.Inputs.Fields {
 		text := values.Get("in." + in.Name)
-		if text == "" {
-			continue
-		}
-		v, err := in.Type.FromText(text)
-		if err != nil {
+		switch v, err := in.Type.FromText(text); {
+		case text == "" && in.Required && in.Default == nil:
+			problems = append(problems, formProblem{in.Name, "a value is required"})
+		case text == "":
+		case err != nil:
 			problems = append(problems, formProblem{in.Name, strings.TrimSpace(err.Error())})
-			continue
+		default:
+			given[in.Name] = v
 		}
-		given[in.Name] = v
 	}
 	coerced, found := p.Inputs.Coerce(given)
 	for _, v := range found {
-		if v.Warning {
-			continue
-		}
 		name := ""
 		if len(v.Path) > 0 {
 			name, _ = v.Path[0].(string)
-		} else if v.Rule == "required" {
-			for _, in := range p.Inputs.Fields {
-				if _, ok := given[in.Name]; !ok && in.Required && in.Default == nil && strings.Contains(v.Message, in.Name) {
-					name = in.Name
-				}
-			}
+		}
+		known := slices.ContainsFunc(problems, func(p formProblem) bool { return p.Name == name })
+		if v.Warning || known || name == "" && v.Rule == "required" { // the last: as above
+			continue
 		}
 		text := v.Message
 		if v.Hint != "" {
 			text += ": " + v.Hint
 		}
-		if !slices.ContainsFunc(problems, func(p formProblem) bool { return p.Name == name }) {
-			problems = append(problems, formProblem{name, text})
-		}
+		problems = append(problems, formProblem{name, text})
 	}
 	inputs, _ := coerced.(map[string]any)
 	return inputs, problems

@@ -11,7 +11,7 @@ import (
 
 // A logHandler writes log lines for people at a terminal, and calls notify after each.
 type logHandler struct {
-	mu     sync.Mutex
+	mu     *sync.Mutex // of w, which handlers share
 	w      io.Writer
 	notify func()
 	attrs  []slog.Attr
@@ -61,7 +61,7 @@ func (l *logHandler) Handle(_ context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (l *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &logHandler{w: l.w, notify: l.notify, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
+	return &logHandler{mu: l.mu, w: l.w, notify: l.notify, attrs: append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)}
 }
 
 // WithGroup implements slog.Handler. Groups are not used.

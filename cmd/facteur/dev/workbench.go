@@ -76,7 +76,7 @@ func Open(soft, hard context.Context, o Options) (*Workbench, error) {
 		stopped: make(chan struct{}),
 	}
 	w.state.Store(&projectState{})
-	w.log = slog.New(&logHandler{w: o.Log, notify: func() { w.changes.Publish(struct{}{}) }})
+	w.log = slog.New(&logHandler{mu: &sync.Mutex{}, w: o.Log, notify: func() { w.changes.Publish(struct{}{}) }})
 	for _, open := range []func() error{w.openData, w.openPhone, func() error { return w.openDaemon(soft, hard) }, w.openFiles} {
 		if err := open(); err != nil {
 			w.Close()

@@ -222,6 +222,20 @@ steps:
 	assert.Contains(t, page, `>JSON, such as ["…"]<`)
 }
 
+// Each missing input is told beside its field, also where one name is part of another.
+func TestMissingInputs(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "tell.flow.yaml"), `flow: tell
+inputs: {first_name: {type: string}, name: {type: string}}
+steps:
+  - fail: {code: told, message: "${inputs.first_name + inputs.name}"}
+`)
+	status, page, _ := developingIn(t, dir).run("tell", nil)
+	assert.Equal(t, http.StatusUnprocessableEntity, status)
+	assert.Contains(t, page, `id="in-first_name-bad"`)
+	assert.Contains(t, page, `id="in-name-bad"`)
+}
+
 // What a page hears of, it hears over a stream.
 func TestNews(t *testing.T) {
 	dir := t.TempDir()
