@@ -178,6 +178,42 @@ type attempt struct {
 // send runs a batch. Outside a transaction, the batch is one.
 func (a attempt) send(ctx context.Context, b *pgx.Batch) error { return a.SendBatch(ctx, b).Close() }
 
+// A change is a transaction that may concern contacts.
+type change struct {
+	now   time.Time
+	ids   []string // of the contacts; none: it takes one round trip to the server, otherwise two
+	begin func(*pgx.Batch)
+	facts func() []contactFact // about the contacts, once begin's statements have run
+	end   func(*pgx.Batch)     // nil: nothing more
+}
+
+// store makes a change.
+func (a attempt) store(ctx context.Context, c change) error {
+	b := &pgx.Batch{}
+	if len(c.ids) > 0 {
+		b.Queue("BEGIN")
+	}
+	c.begin(b)
+	if len(c.ids) > 0 {
+		contacts := contactsByID{}
+		contacts.queueLookup(b, c.ids, a.exclusive)
+		if err := a.send(ctx, b); err != nil {
+			return err
+		}
+		b = &pgx.Batch{}
+		if err := contacts.queueChanges(b, c.facts(), c.now, a.exclusive); err != nil {
+			return err
+		}
+	}
+	if c.end != nil {
+		c.end(b)
+	}
+	if len(c.ids) > 0 {
+		b.Queue("COMMIT")
+	}
+	return a.send(ctx, b)
+}
+
 // errExclusive says that an attempt has to be an exclusive one.
 var errExclusive = errors.New("contacts have to be joined")
 
@@ -220,27 +256,6 @@ func (l *Postgres) write(ctx context.Context, op string, try func(context.Contex
 	}
 }
 
-// read runs a query, and once more if its connection turns out to be gone.
-func (l *Postgres) read(ctx context.Context, query func(*pgx.Conn) error) error {
-	for again := false; ; again = true {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		conn, err := l.pool.Acquire(ctx)
-		if err != nil {
-			return l.fail("read it", err)
-		}
-		err = query(conn.Conn())
-		conn.Release()
-		if err == nil {
-			return nil
-		}
-		if again || !isLost(err) {
-			return l.fail("read it", err)
-		}
-	}
-}
-
 // maxText bounds a stored text, in bytes: an index takes no longer ones.
 const maxText = 1000
 
@@ -272,22 +287,10 @@ func timeOf(nanoseconds int64) time.Time {
 	return time.Unix(0, nanoseconds).UTC()
 }
 
-// query runs a statement that returns rows.
-func query(ctx context.Context, conn *pgx.Conn, sql string, each func(pgx.Rows) error, args ...any) error {
-	rows, err := conn.Query(ctx, sql, args...)
-	if err != nil {
+// forEach returns a function that scans each row, and then calls each.
+func forEach(scans []any, each func()) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, scans, func() error { each(); return nil })
 		return err
 	}
-	return eachRow(rows, each)
-}
-
-// eachRow calls each for all rows, and closes them.
-func eachRow(rows pgx.Rows, each func(pgx.Rows) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := each(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

@@ -146,39 +146,22 @@ type applyResult struct {
 // store stores a webhook in one transaction.
 func (w *webhook) store(ctx context.Context, a attempt) ([]Update, error) {
 	found := applyResult{map[eventID]int64{}, map[string]string{}, map[string]string{}, map[string][]string{}}
-	contacts := contactsByID{}
-
-	b := &pgx.Batch{}
-	if len(w.contactIDs) > 0 {
-		b.Queue("BEGIN")
-	}
-	w.queue(b, found)
-	if len(w.contactIDs) == 0 {
-		w.finish(b, found)
-		if err := a.send(ctx, b); err != nil {
-			return nil, err
-		}
-		return w.updates(found), nil
-	}
-	contacts.queueLookup(b, w.contactIDs, a.exclusive)
-	if err := a.send(ctx, b); err != nil {
-		return nil, err
-	}
-	var facts []contactFact
-	taken := map[eventID]bool{}
-	for _, f := range w.facts {
-		if seq, ok := found.fresh[f.id]; ok && f.needsContact() && !taken[f.id] {
-			taken[f.id] = true
-			facts = append(facts, contactFact{f, seq})
-		}
-	}
-	b = &pgx.Batch{}
-	if err := contacts.queueChanges(b, facts, w.now, a.exclusive); err != nil {
-		return nil, err
-	}
-	w.finish(b, found)
-	b.Queue("COMMIT")
-	if err := a.send(ctx, b); err != nil {
+	err := a.store(ctx, change{
+		now: w.now, ids: w.contactIDs,
+		begin: func(b *pgx.Batch) { w.queue(b, found) },
+		facts: func() (facts []contactFact) {
+			taken := map[eventID]bool{}
+			for _, f := range w.facts {
+				if seq, ok := found.fresh[f.id]; ok && f.needsContact() && !taken[f.id] {
+					taken[f.id] = true
+					facts = append(facts, contactFact{fact: f, event: seq})
+				}
+			}
+			return facts
+		},
+		end: func(b *pgx.Batch) { w.finish(b, found) },
+	})
+	if err != nil {
 		return nil, err
 	}
 	return w.updates(found), nil
@@ -187,27 +170,17 @@ func (w *webhook) store(ctx context.Context, a attempt) ([]Update, error) {
 // queue queues the statements that store events and messages, and find the messages' calls.
 func (w *webhook) queue(b *pgx.Batch, found applyResult) {
 	r := w.rows
-	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipients, r.states, r.at, r.bodies, w.now.UnixNano(), int16(failed)).Query(func(rows pgx.Rows) error {
-		return eachRow(rows, func(row pgx.Rows) error {
-			var seq int64
-			var id [16]byte
-			var message, rival string
-			err := row.Scan(&seq, &id, &message, &rival)
+	var seq int64
+	var id [16]byte
+	var message, call, rival string
+	b.Queue(insertEvents, r.ids, r.kinds, r.messages, r.calls, r.senders, r.recipients, r.states, r.at, r.bodies, w.now.UnixNano(), int16(failed)).
+		Query(forEach([]any{&seq, &id, &message, &rival}, func() {
 			if found.fresh[id] = seq; rival != "" {
 				found.duplicates[message] = rival
 			}
-			return err
-		})
-	})
+		}))
 	if messages := unique(slices.Clone(r.messages)); len(messages) > 0 && messages[len(messages)-1] != "" {
-		b.Queue(callsOf, messages).Query(func(rows pgx.Rows) error {
-			return eachRow(rows, func(row pgx.Rows) error {
-				var id, call string
-				err := row.Scan(&id, &call)
-				found.calls[id] = call
-				return err
-			})
-		})
+		b.Queue(callsOf, messages).Query(forEach([]any{&message, &call}, func() { found.calls[message] = call }))
 	}
 }
 
@@ -245,11 +218,8 @@ func (w *webhook) updates(found applyResult) []Update {
 				delete(found.duplicates, message)
 			}
 		}
-		for _, id := range f.people {
-			if all := found.contactIDs[id]; len(all) > 0 {
-				one.Contact = all
-				break
-			}
+		if i := slices.IndexFunc(f.people, func(id string) bool { return len(found.contactIDs[id]) > 0 }); i >= 0 {
+			one.Contact = found.contactIDs[f.people[i]]
 		}
 		updates = append(updates, one)
 	}
@@ -285,41 +255,24 @@ func (l *Postgres) RecordAnswer(ctx context.Context, answer whatsapp.Answer) ([]
 	f := factOfAnswer(answer, now)
 	f.people = sanitizeAll(f.people)
 	overtaken := false
+	c := change{now: now, facts: func() []contactFact { return []contactFact{{fact: f}} }}
+	if f.needsContact() {
+		c.ids = f.people
+	}
 	err := l.write(ctx, "store the outcome of a send", func(ctx context.Context, a attempt) error {
 		overtaken = a.retried
-		b := &pgx.Batch{}
-		if f.needsContact() {
-			b.Queue("BEGIN")
-		}
-		b.Queue(asyncCommit)
-		if answer.MessageID == "" {
-			b.Queue(freeClaims, sanitize(answer.Call))
-		} else {
+		c.begin = func(b *pgx.Batch) {
+			b.Queue(asyncCommit)
+			if answer.MessageID == "" {
+				b.Queue(freeClaims, sanitize(answer.Call))
+				return
+			}
 			args := []any{sanitize(answer.MessageID), sanitize(answer.Call), sanitize(answer.Sender), sanitize(normalize(answer.Recipient)), int16(stateOf(string(answer.State))), now.UnixNano()}
 			b.Queue(insertAnswered, args...)
-			b.Queue(completeMessage, args...).Query(func(rows pgx.Rows) error {
-				return eachRow(rows, func(row pgx.Rows) error {
-					callless := false
-					err := row.Scan(&callless)
-					overtaken = overtaken || callless
-					return err
-				})
-			})
+			callless := false
+			b.Queue(completeMessage, args...).Query(forEach([]any{&callless}, func() { overtaken = overtaken || callless }))
 		}
-		if !f.needsContact() {
-			return a.send(ctx, b)
-		}
-		contacts := contactsByID{}
-		contacts.queueLookup(b, f.people, a.exclusive)
-		if err := a.send(ctx, b); err != nil {
-			return err
-		}
-		b = &pgx.Batch{}
-		if err := contacts.queueChanges(b, []contactFact{{fact: f}}, now, a.exclusive); err != nil {
-			return err
-		}
-		b.Queue("COMMIT")
-		return a.send(ctx, b)
+		return a.store(ctx, c)
 	})
 	if err != nil || !overtaken {
 		return nil, err

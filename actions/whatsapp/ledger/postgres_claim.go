@@ -1,9 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"facteur/actions/whatsapp"
@@ -50,21 +50,18 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 		b := &pgx.Batch{}
 		contacts := contactsByID{}
 		contacts.queueLookup(b, []string{c.Recipient}, false)
-		b.Queue(takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Query(func(rows pgx.Rows) error {
-			return eachRow(rows, func(row pgx.Rows) error {
-				known = true
-				return row.Scan(&taken)
-			})
-		})
+		b.Queue(takeClaim, c.Recipient, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).
+			Query(forEach([]any{&taken}, func() { known = true }))
 		err := a.send(ctx, b)
 		switch {
 		case err != nil:
 			return err
 		case !known:
-			if err := insertContact(ctx, a, c.Recipient); err != nil {
+			b := &pgx.Batch{}
+			if err := contacts.queueChanges(b, []contactFact{{fact: fact{people: []string{c.Recipient}}}}, now, false); err != nil {
 				return err
 			}
-			return errChanged // the contact is there now, and the next attempt finds it
+			return cmp.Or(a.send(ctx, b), errChanged) // the contact is there now, and the next attempt finds it
 		case taken && len(contacts) == 0:
 			return errChanged // the contact was merged meanwhile: other claims may not have been visible
 		case taken:
@@ -79,15 +76,6 @@ func (l *Postgres) Claim(ctx context.Context, c whatsapp.Claim) (repeats string,
 	return v.repeats, v.err
 }
 
-// insertContact makes a contact for an unknown id.
-func insertContact(ctx context.Context, a attempt, id string) error {
-	seq := rand.Int64()
-	b := &pgx.Batch{}
-	b.Queue(insertContacts, []int64{seq})
-	b.Queue(insertAliases, []string{id}, []int64{seq})
-	return a.send(ctx, b)
-}
-
 // claimExisting decides on a key that was claimed before.
 func claimExisting(ctx context.Context, a attempt, c whatsapp.Claim, now time.Time) (decision, error) {
 	var contact int64
@@ -95,29 +83,21 @@ func claimExisting(ctx context.Context, a attempt, c whatsapp.Claim, now time.Ti
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
 	(contactsByID{}).queueLookup(b, []string{c.Recipient}, false)
-	b.Queue(selectClaims, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
-		return eachRow(rows, func(row pgx.Rows) error {
-			var one claim
-			var at, until int64
-			err := row.Scan(&contact, &one.call, &one.step, &at, &until, &one.freed, &one.denied)
+	var one claim
+	var at, until, s int64
+	b.Queue(selectClaims, c.Recipient, c.Key).
+		Query(forEach([]any{&contact, &one.call, &one.step, &at, &until, &one.freed, &one.denied}, func() {
 			one.at, one.until = timeOf(at), timeOf(until)
 			all = append(all, one)
-			return err
-		})
-	})
-	b.Queue(selectClaimMessages, c.Recipient, c.Key).Query(func(rows pgx.Rows) error {
-		return eachRow(rows, func(row pgx.Rows) error {
-			var call, message string
-			var s int16
-			err := row.Scan(&call, &message, &s)
-			for i := range all {
-				if all[i].call == call {
-					all[i].message, all[i].state = message, state(s)
-				}
+		}))
+	var by, message string
+	b.Queue(selectClaimMessages, c.Recipient, c.Key).Query(forEach([]any{&by, &message, &s}, func() {
+		for i := range all {
+			if all[i].call == by {
+				all[i].message, all[i].state = message, state(s)
 			}
-			return err
-		})
-	})
+		}
+	}))
 	if err := a.send(ctx, b); err != nil {
 		return decision{}, err
 	}

@@ -27,14 +27,12 @@ const (
 		SELECT 1 / (count(*) = cardinality($1::text[]))::integer FROM made`
 	dropAlias = "DELETE FROM aliases WHERE id = $1"
 
-	insertInbound = "INSERT INTO inbound (event, contact, sender, at, received) SELECT *, $5::bigint FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])"
-	upsertWindows = `
-		INSERT INTO windows AS w (contact, sender, wrote, shut)
-		SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+	insertInbound = "INSERT INTO inbound (contact, sender, event, at, received) VALUES ($1, $2, $3, $4, $5)"
+	upsertWindow  = `
+		INSERT INTO windows AS w (contact, sender, wrote, shut) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (contact, sender) DO UPDATE SET wrote = greatest(w.wrote, excluded.wrote), shut = greatest(w.shut, excluded.shut)`
-	upsertPreferences = `
-		INSERT INTO preferences AS p (contact, sender, out, at)
-		SELECT * FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[])
+	upsertPreference = `
+		INSERT INTO preferences AS p (contact, sender, out, at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (contact, sender) DO UPDATE SET out = excluded.out, at = excluded.at
 		WHERE excluded.at > p.at OR excluded.at = p.at AND excluded.out`
 )
@@ -75,204 +73,134 @@ func (c contactsByID) queueLookup(b *pgx.Batch, ids []string, exclusive bool) {
 	if exclusive {
 		sql = lockContactsExclusive
 	}
-	b.Queue(sql, ids).Query(func(rows pgx.Rows) error {
-		return eachRow(rows, func(row pgx.Rows) error {
-			var id string
-			var contact int64
-			err := row.Scan(&id, &contact)
-			c[id] = contact
-			return err
-		})
-	})
+	var id string
+	var contact int64
+	b.Queue(sql, ids).Query(forEach([]any{&id, &contact}, func() { c[id] = contact }))
 }
 
 func queueContactIDs(b *pgx.Batch, ids []string, names map[string][]string) {
-	b.Queue(selectContactIDs, ids).Query(func(rows pgx.Rows) error {
-		return eachRow(rows, func(row pgx.Rows) error {
-			var id, name string
-			err := row.Scan(&id, &name)
-			names[id] = append(names[id], name)
-			return err
-		})
-	})
+	var id, name string
+	b.Queue(selectContactIDs, ids).Query(forEach([]any{&id, &name}, func() { names[id] = append(names[id], name) }))
 }
 
 // A contactFact is a fact about a person, with the sequence number of its event, 0 for none.
 type contactFact struct {
 	fact
-	event int64
+	event   int64
+	contact int64 // which it becomes part of; see contactChanges.add
 }
 
-// queueChanges queues the statements that store facts. Merging contacts, and dropping an id, needs
-// exclusive locks: without, it returns errExclusive.
+// queueChanges queues the statements that store facts about the contacts that are known. Merging
+// contacts, and dropping an id, needs exclusive locks: without, it returns errExclusive.
 func (c contactsByID) queueChanges(b *pgx.Batch, facts []contactFact, now time.Time, exclusive bool) error {
-	for len(facts) > 0 {
-		d := contactChanges{windows: map[contactSender]window{}, preferences: map[contactSender]preference{}, aliases: contactsByID{}}
-		n, last := d.collect(c, facts)
-		if last != nil && !exclusive {
-			return errExclusive
-		}
-		d.queue(b, now)
-		if last != nil {
-			last.queue(b)
-			c.apply(last)
-		}
-		facts = facts[n:]
+	d := contactChanges{contacts: maps.Clone(c)}
+	for _, f := range facts {
+		d.add(f)
 	}
+	if !exclusive && len(d.merged)+len(d.dropped) > 0 {
+		return errExclusive
+	}
+	d.queue(b, c, now)
 	return nil
 }
 
-// apply updates the numbers after a merge.
-func (c contactsByID) apply(by *merge) {
-	for id, contact := range c {
-		if slices.Contains(by.others, contact) {
-			c[id] = by.contact
-		}
-	}
-	delete(c, by.droppedID)
-}
-
-// contactChanges are the rows to write about contacts.
+// contactChanges are what facts change, all of them together.
 type contactChanges struct {
-	contacts    []int64
-	aliases     contactsByID
-	inbound     []inboundRow
-	windows     map[contactSender]window
-	preferences map[contactSender]preference
+	contacts contactsByID // afterwards
+	made     []int64
+	merged   [][2]int64 // the second into the first
+	dropped  []string   // ids
+	facts    []contactFact
 }
 
-type (
-	// A contactSender is the key of rows about a contact and a sender.
-	contactSender struct {
-		contact int64
-		sender  string
-	}
-	window     struct{ wrote, shut int64 }
-	inboundRow struct {
-		event int64
-		contactSender
-		at int64
-	}
-	// A merge moves others into a contact, and drops an id, "" for none.
-	merge struct {
-		contact   int64
-		others    []int64
-		droppedID string
-	}
-)
-
-// collect adds facts, up to and including the first that merges contacts or drops an id. It returns
-// how many they were, and that merge.
-func (d *contactChanges) collect(c contactsByID, facts []contactFact) (int, *merge) {
-	for i, f := range facts {
-		var found []int64
-		for _, id := range f.people {
-			if contact, ok := c[id]; ok && !slices.Contains(found, contact) {
-				found = append(found, contact)
-			}
-		}
-		if len(found) == 0 {
-			found = []int64{rand.Int64()}
-			d.contacts = append(d.contacts, found[0])
-		}
-		for _, id := range f.people {
-			if _, ok := c[id]; !ok {
-				c[id], d.aliases[id] = found[0], found[0]
-			}
-		}
-		d.addPerson(f, found[0])
-		if len(found) > 1 || f.droppedID != "" {
-			return i + 1, &merge{found[0], found[1:], f.droppedID}
+// add adds a fact: it finds or makes the contact, merges those that turn out to be one person, and
+// drops an id.
+func (d *contactChanges) add(f contactFact) {
+	var found []int64
+	for _, id := range f.people {
+		if contact, ok := d.contacts[id]; ok && !slices.Contains(found, contact) {
+			found = append(found, contact)
 		}
 	}
-	return len(facts), nil
+	if len(found) == 0 {
+		found = []int64{rand.Int64()}
+		d.made = append(d.made, found[0])
+	}
+	f.contact = found[0]
+	d.facts = append(d.facts, f)
+	for _, id := range f.people {
+		d.contacts[id] = f.contact
+	}
+	for _, other := range found[1:] {
+		d.merge(f.contact, other)
+	}
+	if f.droppedID != "" {
+		delete(d.contacts, f.droppedID)
+		d.dropped = append(d.dropped, f.droppedID)
+	}
 }
 
-// addPerson adds what a fact says about its person.
-func (d *contactChanges) addPerson(f contactFact, contact int64) {
-	at := contactSender{contact, sanitize(f.PhoneNumberID)}
-	if f.Kind == "message" {
-		d.inbound = append(d.inbound, inboundRow{f.event, at, f.at.UnixNano()})
+func (d *contactChanges) merge(contact, other int64) {
+	d.merged = append(d.merged, [2]int64{contact, other})
+	for id, of := range d.contacts {
+		if of == other {
+			d.contacts[id] = contact
+		}
 	}
-	w := d.windows[at]
-	if f.wrote {
-		w.wrote = max(w.wrote, f.at.UnixNano())
-	}
-	if f.shut {
-		w.shut = max(w.shut, f.at.UnixNano())
-	}
-	if f.wrote || f.shut {
-		d.windows[at] = w
-	}
-	if f.optedOut || f.optedIn {
-		before, ok := d.preferences[at]
-		if !ok || f.at.After(before.at) || f.at.Equal(before.at) && f.optedOut {
-			d.preferences[at] = preference{f.optedOut, f.at}
+	for i := range d.facts {
+		if d.facts[i].contact == other {
+			d.facts[i].contact = contact
 		}
 	}
 }
 
-func (d *contactChanges) queue(b *pgx.Batch, now time.Time) {
-	if len(d.contacts) > 0 {
-		b.Queue(insertContacts, d.contacts)
+// queue queues the statements, given the contacts before.
+func (d *contactChanges) queue(b *pgx.Batch, before contactsByID, now time.Time) {
+	if len(d.made) > 0 {
+		b.Queue(insertContacts, d.made)
 	}
-	if len(d.aliases) > 0 {
-		ids := slices.Sorted(maps.Keys(d.aliases))
-		contacts := make([]int64, len(ids))
-		for i, id := range ids {
-			contacts[i] = d.aliases[id]
+	for _, id := range d.dropped {
+		b.Queue(dropAlias, id)
+	}
+	var ids []string
+	var contacts []int64
+	for _, id := range slices.Sorted(maps.Keys(d.contacts)) {
+		if _, known := before[id]; !known || slices.Contains(d.dropped, id) {
+			ids, contacts = append(ids, id), append(contacts, d.contacts[id])
 		}
+	}
+	if len(ids) > 0 {
 		b.Queue(insertAliases, ids, contacts)
 	}
-	if len(d.inbound) > 0 {
-		var events, contacts, at []int64
-		var senders []string
-		for _, in := range d.inbound {
-			events, contacts, senders, at = append(events, in.event), append(contacts, in.contact), append(senders, in.sender), append(at, in.at)
-		}
-		b.Queue(insertInbound, events, contacts, senders, at, now.UnixNano())
-	}
-	if len(d.windows) > 0 {
-		contacts, senders := columns(d.windows)
-		var wrote, shut []int64
-		for i, contact := range contacts {
-			w := d.windows[contactSender{contact, senders[i]}]
-			wrote, shut = append(wrote, w.wrote), append(shut, w.shut)
-		}
-		b.Queue(upsertWindows, contacts, senders, wrote, shut)
-	}
-	if len(d.preferences) > 0 {
-		contacts, senders := columns(d.preferences)
-		var out []bool
-		var at []int64
-		for i, contact := range contacts {
-			p := d.preferences[contactSender{contact, senders[i]}]
-			out, at = append(out, p.out), append(at, p.at.UnixNano())
-		}
-		b.Queue(upsertPreferences, contacts, senders, out, at)
-	}
-}
-
-func (c *merge) queue(b *pgx.Batch) {
-	for _, other := range c.others {
+	for _, pair := range d.merged {
 		for _, sql := range joinContacts {
-			b.Queue(sql, c.contact, other)
+			b.Queue(sql, pair[0], pair[1])
 		}
 		for _, sql := range dropContact {
-			b.Queue(sql, other)
+			b.Queue(sql, pair[1])
 		}
 	}
-	if c.droppedID != "" {
-		b.Queue(dropAlias, c.droppedID)
+	slices.SortStableFunc(d.facts, func(f, g contactFact) int { // the order of locks
+		return cmp.Or(cmp.Compare(f.contact, g.contact), cmp.Compare(f.PhoneNumberID, g.PhoneNumberID))
+	})
+	for _, f := range d.facts {
+		f.queue(b, now)
 	}
 }
 
-// columns returns the keys of rows, sorted, as columns.
-func columns[V any](rows map[contactSender]V) (contacts []int64, senders []string) {
-	for _, p := range slices.SortedFunc(maps.Keys(rows), func(p, q contactSender) int {
-		return cmp.Or(cmp.Compare(p.contact, q.contact), cmp.Compare(p.sender, q.sender))
-	}) {
-		contacts, senders = append(contacts, p.contact), append(senders, p.sender)
+// queue queues the statements that store what a fact says about its person.
+func (f *contactFact) queue(b *pgx.Batch, now time.Time) {
+	sender, at := sanitize(f.PhoneNumberID), f.at.UnixNano()
+	if f.Kind == "message" {
+		b.Queue(insertInbound, f.contact, sender, f.event, at, now.UnixNano())
 	}
-	return contacts, senders
+	if f.wrote {
+		b.Queue(upsertWindow, f.contact, sender, at, 0)
+	}
+	if f.shut {
+		b.Queue(upsertWindow, f.contact, sender, 0, at)
+	}
+	if f.optedOut || f.optedIn {
+		b.Queue(upsertPreference, f.contact, sender, f.optedOut, at)
+	}
 }
