@@ -54,13 +54,13 @@ func (s *contactFilter) positions(id string) [2]uint64 {
 // isUnknownContact reports whether an id is certainly unknown. The first call starts to fill the
 // filter in the background.
 func (l *SQLite) isUnknownContact(id string) bool {
-	l.contacts.fill.Do(func() { go l.fillContactFilter() })
-	return l.contacts.excludes(id)
+	l.tables.contacts.fill.Do(func() { go l.fillContactFilter() })
+	return l.tables.contacts.excludes(id)
 }
 
 func (l *SQLite) fillContactFilter() {
 	err := l.file.Read(context.Background(), func(conn *sqlite.Conn) error {
-		return sqlitefile.Query(conn, "SELECT id FROM aliases", func(row *sqlite.Stmt) { l.contacts.add(row.ColumnText(0)) })
+		return sqlitefile.Query(conn, "SELECT id FROM aliases", func(row *sqlite.Stmt) { l.tables.contacts.add(row.ColumnText(0)) })
 	})
-	l.contacts.ready.Store(err == nil)
+	l.tables.contacts.ready.Store(err == nil)
 }

@@ -36,7 +36,7 @@ func newPendingAnswers() pendingAnswers {
 func (l *SQLite) RecordAnswerAsync(ctx context.Context, a whatsapp.Answer, receive func(call.Receipt)) error {
 	one := pendingAnswer{a, l.now(), receive}
 	if a.MessageID == "" || a.Call == "" || needContact(recipientIDs(a), a.Shut || a.OptedOut) {
-		return l.write(ctx, false, 256, func(conn *sqlite.Conn) error { return l.storeAnswer(conn, one) })
+		return l.file.Write(ctx, false, 256, l.inTables(one.at, func(t *tables) { l.storeAnswer(t, one) }))
 	}
 	return l.file.Write(ctx, false, 256, func(*sqlite.Conn) error {
 		l.pending.queue = append(l.pending.queue, one)
@@ -45,12 +45,10 @@ func (l *SQLite) RecordAnswerAsync(ctx context.Context, a whatsapp.Answer, recei
 }
 
 // storeAnswer stores an answer.
-func (l *SQLite) storeAnswer(conn *sqlite.Conn, a pendingAnswer) error {
-	overtaken, err := l.tables(conn, a.at).recordAnswer(a.Answer)
-	if overtaken && a.receive != nil {
+func (l *SQLite) storeAnswer(t *tables, a pendingAnswer) {
+	if t.recordAnswer(a.Answer) && a.receive != nil {
 		go l.deliverReceipts(a.Call, a.receive)
 	}
-	return err
 }
 
 // deliverReceipts gives receive the receipts of a call. If they cannot be read, they stay in the
@@ -59,21 +57,6 @@ func (l *SQLite) deliverReceipts(call string, receive func(call.Receipt)) {
 	receipts, _ := l.Receipts(context.Background(), time.Time{}, call)
 	for _, r := range receipts {
 		receive(r)
-	}
-}
-
-// write is File.Write after the pending answers are stored.
-func (l *SQLite) write(ctx context.Context, durable bool, size int, apply func(*sqlite.Conn) error) error {
-	return l.file.Write(ctx, durable, size, l.afterFlush(apply))
-}
-
-// afterFlush is apply after the pending answers are stored.
-func (l *SQLite) afterFlush(apply func(*sqlite.Conn) error) func(*sqlite.Conn) error {
-	return func(conn *sqlite.Conn) error {
-		if err := l.flush(conn); err != nil {
-			return err
-		}
-		return apply(conn)
 	}
 }
 
@@ -95,8 +78,9 @@ func (l *SQLite) flush(conn *sqlite.Conn) error {
 			return nil
 		}
 		for _, a := range all[from:end] {
-			if err := l.storeAnswer(conn, a); err != nil {
-				return err
+			t := l.tables.begin(conn, a.at)
+			if l.storeAnswer(t, a); t.err != nil {
+				return t.err
 			}
 		}
 		return nil

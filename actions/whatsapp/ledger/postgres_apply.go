@@ -264,7 +264,7 @@ func (l *Postgres) RecordAnswer(ctx context.Context, answer whatsapp.Answer) ([]
 		c.begin = func(b *pgx.Batch) {
 			b.Queue(asyncCommit)
 			if answer.MessageID == "" {
-				b.Queue(freeClaims, sanitize(answer.Call))
+				b.Queue(releaseClaims, sanitize(answer.Call))
 				return
 			}
 			args := []any{sanitize(answer.MessageID), sanitize(answer.Call), sanitize(answer.Sender), sanitize(normalize(answer.Recipient)), int16(stateOf(string(answer.State))), now.UnixNano()}

@@ -30,9 +30,7 @@ const (
 	selectClaimMessages = "SELECT m.call, m.id, m.state " + claimsOfContact + " JOIN messages m ON m.call = k.call WHERE a.id = $1 AND k.key = $2 ORDER BY m.since" // mostly one of each call
 
 	forgetClaims = "DELETE FROM claims WHERE contact = $1 AND key = $2 AND call = ANY($3)"
-	freeClaim    = "UPDATE claims SET freed = '>' || call WHERE contact = $1 AND key = $2 AND call = $3"
 	insertClaim  = "INSERT INTO claims (contact, key, call, step, at, until) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (contact, key, freed) DO NOTHING"
-	freeClaims   = "UPDATE claims SET freed = call WHERE call = $1"
 )
 
 // errChanged says that an attempt has to be repeated, because another transaction was faster.
@@ -108,7 +106,7 @@ func claimExisting(ctx context.Context, a attempt, c whatsapp.Claim, now time.Ti
 	b = &pgx.Batch{}
 	if v.take {
 		b.Queue(forgetClaims, contact, c.Key, v.drop)
-		b.Queue(freeClaim, contact, c.Key, v.free)
+		b.Queue(passClaimOn, contact, c.Key, v.free)
 		b.Queue(insertClaim, contact, c.Key, c.Call, c.Step, now.UnixNano(), now.Add(c.Within).UnixNano()).Exec(func(done pgconn.CommandTag) error {
 			if done.RowsAffected() == 0 {
 				return errChanged // another call has just claimed the key
@@ -123,7 +121,7 @@ func claimExisting(ctx context.Context, a attempt, c whatsapp.Claim, now time.Ti
 // Release implements Ledger.
 func (l *Postgres) Release(ctx context.Context, call string) error {
 	return l.write(ctx, "release a claim", func(ctx context.Context, a attempt) error {
-		_, err := a.Exec(ctx, freeClaims, sanitize(call))
+		_, err := a.Exec(ctx, releaseClaims, sanitize(call))
 		return err
 	})
 }

@@ -25,44 +25,9 @@ const (
 			INSERT INTO aliases (id, contact) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT (id) DO NOTHING RETURNING id
 		)
 		SELECT 1 / (count(*) = cardinality($1::text[]))::integer FROM made`
-	dropAlias = "DELETE FROM aliases WHERE id = $1"
-
 	insertInbound = "INSERT INTO inbound (contact, sender, event, at, received) VALUES ($1, $2, $3, $4, $5)"
-	upsertWindow  = `
-		INSERT INTO windows AS w (contact, sender, wrote, shut) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (contact, sender) DO UPDATE SET wrote = greatest(w.wrote, excluded.wrote), shut = greatest(w.shut, excluded.shut)`
-	upsertPreference = `
-		INSERT INTO preferences AS p (contact, sender, out, at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (contact, sender) DO UPDATE SET out = excluded.out, at = excluded.at
-		WHERE excluded.at > p.at OR excluded.at = p.at AND excluded.out`
+	mergeInbound  = "UPDATE inbound SET contact = $1 WHERE contact = $2"
 )
-
-// joinContacts moves all that contact $2 has to contact $1.
-var joinContacts = [...]string{
-	"UPDATE aliases SET contact = $1 WHERE contact = $2",
-	"UPDATE inbound SET contact = $1 WHERE contact = $2",
-	`INSERT INTO windows AS w (contact, sender, wrote, shut) SELECT $1, sender, wrote, shut FROM windows WHERE contact = $2
-		ON CONFLICT (contact, sender) DO UPDATE SET wrote = greatest(w.wrote, excluded.wrote), shut = greatest(w.shut, excluded.shut)`,
-	`INSERT INTO preferences AS p (contact, sender, out, at) SELECT $1, sender, out, at FROM preferences WHERE contact = $2
-		ON CONFLICT (contact, sender) DO UPDATE SET out = excluded.out, at = excluded.at
-		WHERE excluded.at > p.at OR excluded.at = p.at AND excluded.out`,
-	// Of two claims by one call the later stays, and the later holds the key. A claim moves
-	// as it is: whoever is about to release it finds it.
-	`DELETE FROM claims AS lost USING claims AS kept WHERE lost.key = kept.key AND lost.call = kept.call AND lost.contact <> kept.contact
-		AND lost.contact IN ($1, $2) AND kept.contact IN ($1, $2)
-		AND (lost.at < kept.at OR lost.at = kept.at AND lost.contact = $2)`,
-	`UPDATE claims AS gone SET freed = '>' || gone.call FROM claims AS held WHERE gone.key = held.key AND gone.contact <> held.contact
-		AND gone.contact IN ($1, $2) AND held.contact IN ($1, $2) AND gone.freed = '' AND held.freed = ''
-		AND (gone.at < held.at OR gone.at = held.at AND gone.contact = $2)`,
-	"UPDATE claims SET contact = $1 WHERE contact = $2",
-}
-
-// dropContact deletes the contact that was merged, and what was copied.
-var dropContact = [...]string{
-	"DELETE FROM windows WHERE contact = $1",
-	"DELETE FROM preferences WHERE contact = $1",
-	"DELETE FROM contacts WHERE seq = $1",
-}
 
 // contactsByID are the numbers of contacts, by their ids.
 type contactsByID map[string]int64
@@ -160,7 +125,7 @@ func (d *contactChanges) queue(b *pgx.Batch, before contactsByID, now time.Time)
 		b.Queue(insertContacts, d.made)
 	}
 	for _, id := range d.dropped {
-		b.Queue(dropAlias, id)
+		b.Queue(deleteAlias, id)
 	}
 	var ids []string
 	var contacts []int64
@@ -173,10 +138,10 @@ func (d *contactChanges) queue(b *pgx.Batch, before contactsByID, now time.Time)
 		b.Queue(insertAliases, ids, contacts)
 	}
 	for _, pair := range d.merged {
-		for _, sql := range joinContacts {
+		for _, sql := range append(mergeContacts[:], mergeInbound) {
 			b.Queue(sql, pair[0], pair[1])
 		}
-		for _, sql := range dropContact {
+		for _, sql := range deleteContact {
 			b.Queue(sql, pair[1])
 		}
 	}

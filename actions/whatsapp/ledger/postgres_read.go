@@ -104,14 +104,10 @@ func (l *Postgres) Window(ctx context.Context, sender, contact string) (Window, 
 		var wrote, shut, heard int64
 		err := row.Scan(&wrote, &shut, &heard)
 		return windowOf(timeOf(wrote), timeOf(shut), timeOf(heard), l.now()), err
-	}, `
-		SELECT wrote, shut, coalesce(heard, 0) FROM aliases JOIN windows USING (contact) LEFT JOIN senders USING (sender)
-		WHERE id = $1 AND sender = $2`, sanitize(normalize(contact)), sanitize(sender)))
+	}, selectWindow, sanitize(normalize(contact)), sanitize(sender)))
 }
 
 // OptedOut implements Ledger.
 func (l *Postgres) OptedOut(ctx context.Context, sender, contact string) (bool, error) {
-	return first(readAll(ctx, l, pgx.RowTo[bool], `
-		SELECT out AND heard >= at FROM aliases JOIN preferences USING (contact) JOIN senders USING (sender)
-		WHERE id = $1 AND sender = $2`, sanitize(normalize(contact)), sanitize(sender)))
+	return first(readAll(ctx, l, pgx.RowTo[bool], selectOptedOut, sanitize(normalize(contact)), sanitize(sender)))
 }

@@ -112,12 +112,9 @@ func receiptsOf(statuses []inbound.Notification, key string) []call.Receipt {
 // Inbound implements Ledger.
 func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time.Time) ([]inbound.Notification, error) {
 	var rows []eventRow
-	err := l.file.Read(ctx, func(conn *sqlite.Conn) error {
-		seq, err := tables{conn: conn}.contact(normalizeAll(contact), false)
-		if err == nil {
-			rows, err = events(conn, "WHERE contact = ?1 AND received >= ?2 AND at >= ?3 AND ?4 IN (sender, '')",
-				seq, since.UnixNano(), since.Add(-clockSkew).UnixNano(), sender)
-		}
+	err := l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
+		rows, err = events(conn, "WHERE contact = (SELECT contact FROM aliases WHERE id = ?1) AND received >= ?2 AND at >= ?3 AND ?4 IN (sender, '')",
+			normalize(contact), since.UnixNano(), since.Add(-clockSkew).UnixNano(), sender)
 		return err
 	})
 	if err != nil {
@@ -128,9 +125,10 @@ func (l *SQLite) Inbound(ctx context.Context, sender, contact string, since time
 
 // Contact implements Ledger.
 func (l *SQLite) Contact(ctx context.Context, id string) (names []string, err error) {
-	err = l.file.Read(ctx, func(conn *sqlite.Conn) (err error) {
-		names, err = tables{conn: conn}.contactIDs(normalizeAll(id))
-		return err
+	err = l.file.Read(ctx, func(conn *sqlite.Conn) error {
+		t := &tables{conn: conn}
+		names = t.contactIDs(normalizeAll(id))
+		return t.err
 	})
 	return names, err
 }
@@ -142,9 +140,8 @@ func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, er
 	}
 	var wrote, shut, heard time.Time
 	err := l.file.Peek(ctx, func(conn *sqlite.Conn) error {
-		return sqlitefile.Query(conn, `SELECT nullif(wrote, 0), nullif(shut, 0), heard FROM aliases JOIN windows USING (contact) LEFT JOIN senders USING (sender)
-			WHERE id = ? AND sender = ?`, func(row *sqlite.Stmt) {
-			wrote, shut, heard = sqlitefile.Time(row, 0), sqlitefile.Time(row, 1), sqlitefile.Time(row, 2)
+		return sqlitefile.Query(conn, selectWindow, func(row *sqlite.Stmt) {
+			wrote, shut, heard = timeOf(row.ColumnInt64(0)), timeOf(row.ColumnInt64(1)), timeOf(row.ColumnInt64(2))
 		}, normalize(contact), sender)
 	})
 	return windowOf(wrote, shut, heard, l.now()), err
@@ -153,8 +150,7 @@ func (l *SQLite) Window(ctx context.Context, sender, contact string) (Window, er
 // OptedOut implements Ledger.
 func (l *SQLite) OptedOut(ctx context.Context, sender, contact string) (out bool, err error) {
 	err = l.file.Peek(ctx, func(conn *sqlite.Conn) error {
-		return sqlitefile.Query(conn, "SELECT out AND heard >= at FROM aliases JOIN preferences USING (contact) JOIN senders USING (sender) WHERE id = ? AND sender = ?",
-			func(row *sqlite.Stmt) { out = row.ColumnBool(0) }, normalize(contact), sender)
+		return sqlitefile.Query(conn, selectOptedOut, func(row *sqlite.Stmt) { out = row.ColumnBool(0) }, normalize(contact), sender)
 	})
 	return out, err
 }

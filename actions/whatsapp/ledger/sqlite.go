@@ -22,10 +22,9 @@ type DiskError = sqlitefile.DiskError
 // Errors of the file are a *DiskError. The first one from writing is final.
 type SQLite struct {
 	Options
-	file     *sqlitefile.File
-	pending  pendingAnswers // not stored yet
-	contacts *contactFilter
-	cache    *writerCache
+	file    *sqlitefile.File
+	pending pendingAnswers // not stored yet
+	tables  tables
 }
 
 // OpenSQLite opens the ledger in a file, or creates one that only its owner can read. A file of an
@@ -35,7 +34,7 @@ func OpenSQLite(path string, o Options) (*SQLite, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &SQLite{Options: o, file: file, pending: newPendingAnswers(), contacts: newContactFilter(), cache: newWriterCache()}
+	l := &SQLite{Options: o, file: file, pending: newPendingAnswers(), tables: newTables()}
 	file.OnCommit(l.flush, l.flush)
 	return l, nil
 }
@@ -60,24 +59,12 @@ func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]Upd
 		entries[i] = sealedFact{f, body}
 		size += 512 + len(body)
 	}
-	updates := make([]Update, 0, len(told))
-	err := l.write(ctx, true, size, func(conn *sqlite.Conn) error {
-		t := l.tables(conn, now)
+	updates := make([]Update, len(told))
+	err := l.file.Write(ctx, true, size, l.inTables(now, func(t *tables) {
 		for i := range entries {
-			e := &entries[i]
-			if e.PhoneNumberID != "" {
-				if err := t.recordWebhook(e.PhoneNumberID, e.shut || e.optedOut || e.optedIn); err != nil {
-					return err
-				}
-			}
-			one, err := t.apply(e)
-			if err != nil {
-				return err
-			}
-			updates = append(updates, one)
+			updates[i] = t.apply(&entries[i])
 		}
-		return nil
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -93,21 +80,12 @@ func (l *SQLite) Apply(ctx context.Context, told ...inbound.Notification) ([]Upd
 func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, err error) {
 	now := l.now()
 	var v decision
-	err = l.write(ctx, true, 256, func(conn *sqlite.Conn) error {
-		t := l.tables(conn, now)
-		contact, err := t.contact(normalizeAll(c.Recipient), true)
-		if err != nil {
-			return err
+	err = l.file.Write(ctx, true, 256, l.inTables(now, func(t *tables) {
+		contact := t.contact(normalizeAll(c.Recipient))
+		if v = decide(t.claims(contact, c.Key), c, now); v.take {
+			t.takeClaim(contact, c, v)
 		}
-		all, err := t.claims(contact, c.Key)
-		if err != nil {
-			return err
-		}
-		if v = decide(all, c, now); v.take {
-			err = t.takeClaim(contact, c, v)
-		}
-		return err
-	})
+	}))
 	if err != nil {
 		return "", err
 	}
@@ -116,19 +94,13 @@ func (l *SQLite) Claim(ctx context.Context, c whatsapp.Claim) (repeats string, e
 
 // Release implements Ledger.
 func (l *SQLite) Release(ctx context.Context, call string) error {
-	return l.write(ctx, true, 64, func(conn *sqlite.Conn) error {
-		return l.tables(conn, time.Time{}).release(call)
-	})
+	return l.file.Write(ctx, true, 64, l.inTables(time.Time{}, func(t *tables) { t.query(releaseClaims, nil, call) }))
 }
 
 // RecordAnswer implements Ledger.
 func (l *SQLite) RecordAnswer(ctx context.Context, a whatsapp.Answer) ([]call.Receipt, error) {
-	now := l.now()
 	overtaken := false
-	err := l.file.WriteSoon(ctx, 256, l.afterFlush(func(conn *sqlite.Conn) (err error) {
-		overtaken, err = l.tables(conn, now).recordAnswer(a)
-		return err
-	}))
+	err := l.file.WriteSoon(ctx, 256, l.inTables(l.now(), func(t *tables) { overtaken = t.recordAnswer(a) }))
 	if err != nil || !overtaken {
 		return nil, err
 	}
@@ -137,16 +109,25 @@ func (l *SQLite) RecordAnswer(ctx context.Context, a whatsapp.Answer) ([]call.Re
 
 // Prune implements Ledger.
 func (l *SQLite) Prune(ctx context.Context, before time.Time, most int) (n int, err error) {
-	err = l.write(ctx, true, 0, func(conn *sqlite.Conn) (err error) {
-		n, err = l.tables(conn, time.Time{}).prune(before, most)
-		return err
-	})
+	err = l.file.Write(ctx, true, 0, l.inTables(time.Time{}, func(t *tables) { n = t.prune(before, most) }))
 	return n, err
 }
 
-func (l *SQLite) tables(conn *sqlite.Conn, now time.Time) tables {
-	return tables{conn, now, l.contacts, l.cache}
+// inTables returns a write that does something at a time, after the pending answers are stored.
+func (l *SQLite) inTables(now time.Time, do func(*tables)) func(*sqlite.Conn) error {
+	return func(conn *sqlite.Conn) error {
+		if err := l.flush(conn); err != nil {
+			return err
+		}
+		t := l.tables.begin(conn, now)
+		do(t)
+		return t.err
+	}
 }
+
+// Backup copies the ledger as of now to a new file, while it may be written. The copy is durable
+// when it returns. An existing file is never overwritten.
+func (l *SQLite) Backup(ctx context.Context, path string) error { return l.file.Backup(ctx, path) }
 
 // Healthy returns why the ledger can store nothing more, nil while it can.
 func (l *SQLite) Healthy() error { return l.file.Healthy() }
