@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"facteur/flow/expr"
 	"facteur/flow/host"
@@ -25,8 +26,8 @@ func (s *Starter) Fire(ctx context.Context, e host.Event, claimed bool) error {
 	var all []error
 	var done *plan.Plan // the latest that was started
 	vars := eventVars{event: e}
-	for _, c := range s.table.Load().candidates(e) {
-		if c.plan == done || claimed && !c.trigger.Always {
+	for _, c := range s.table.Load().onEvents {
+		if c.plan == done || claimed && !c.trigger.Always || !c.takes(e) {
 			continue
 		}
 		v := vars.of(c)
@@ -49,30 +50,19 @@ func (s *Starter) Fire(ctx context.Context, e host.Event, claimed bool) error {
 // nothing.
 func (s *Starter) Fires(e host.Event) bool {
 	t := s.table.Load()
-	return t == nil || len(t.candidates(e)) > 0
+	return t == nil || slices.ContainsFunc(t.onEvents, func(c candidate) bool { return c.takes(e) })
 }
 
-// candidates returns the triggers that an event may match, before `when`.
-func (t *table) candidates(e host.Event) []candidate {
-	switch {
-	case e.Name == "whatsapp.message":
-		sender, _ := e.Data["sender_phone_id"].(string)
-		if found, ok := t.bySender[sender]; ok {
-			return found
-		}
-		return t.bySender[""]
-	case e.Name != "webhook":
-		return nil
+// takes reports whether an event may match, before `when`.
+func (c candidate) takes(e host.Event) bool {
+	switch t := c.trigger; t.Kind {
+	case "whatsapp_message":
+		return e.Name == "whatsapp.message" && (t.SenderPhoneID == "" || t.SenderPhoneID == e.Data["sender_phone_id"])
+	case "webhook":
+		return e.Name == "webhook" && slices.Contains(e.Subjects, t.Path) &&
+			(t.Connection == "" || e.Connection == "" || t.Connection == e.Connection)
 	}
-	var found []candidate
-	for _, path := range e.Subjects {
-		for _, c := range t.byPath[path] {
-			if c.trigger.Connection == "" || e.Connection == "" || c.trigger.Connection == e.Connection {
-				found = append(found, c)
-			}
-		}
-	}
-	return found
+	return false
 }
 
 // eventVars are the variables of triggers' expressions for one event.

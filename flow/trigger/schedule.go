@@ -75,38 +75,39 @@ func (s *Starter) Run(ctx context.Context) error {
 	if s.Restored {
 		t.restoredAt = now
 	}
-	for ctx.Err() == nil {
+	return s.repeat(ctx, func() time.Time {
 		next := t.tick(ctx)
 		t.sleepStart = s.now()
-		if err := s.Clock.Wait(ctx, next, s.wake); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-	}
-	return nil
+		return next
+	})
 }
 
 // delegate gives a host the schedules, again whenever they change, until ctx ends.
 func (s *Starter) delegate(ctx context.Context, scheduler host.Scheduler) error {
 	var given *table
-	for {
-		var next time.Time
-		if current := s.table.Load(); current != given {
-			err := scheduler.Schedule(ctx, current.loaded, current.schedules)
-			if given = current; err != nil && ctx.Err() == nil {
-				s.Log.Error("the schedules could not be passed to the host; trying again", "error", err)
-				given, next = nil, s.Clock.Now().Add(retryDelay)
-			}
+	return s.repeat(ctx, func() (next time.Time) {
+		current := s.table.Load()
+		if current == given {
+			return time.Time{}
 		}
-		if err := s.Clock.Wait(ctx, next, s.wake); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err := scheduler.Schedule(ctx, current.loaded, current.schedules); err != nil && ctx.Err() == nil {
+			s.Log.Error("the schedules could not be passed to the host; trying again", "error", err)
+			return s.Clock.Now().Add(retryDelay)
+		}
+		given = current
+		return time.Time{}
+	})
+}
+
+// repeat calls tick whenever the plans change, and at the time that it returned, until ctx ends. The
+// zero time is never.
+func (s *Starter) repeat(ctx context.Context, tick func() (next time.Time)) error {
+	for ctx.Err() == nil {
+		if err := s.Clock.Wait(ctx, tick(), s.wake); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // now returns the wall clock time. Without its monotonic reading, differences show that the clock

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +22,8 @@ import (
 // Options configure a Starter. All are optional.
 type Options struct {
 	Clock host.Clock // nil: host.System
-	// Notes stores when schedules were last met, unless the host is a host.Scheduler. nil: it
-	// is kept until the process ends.
+	// Notes stores when schedules were last met. It is needed unless the host is a
+	// host.Scheduler, or there are no schedules.
 	Notes Notes
 	// Restored says that Notes are from a backup: the times of schedules since then may have
 	// been met, so that they count as missed, and `missed: once` makes up for none.
@@ -62,8 +61,8 @@ type Starter struct {
 	table  atomic.Pointer[table]
 	wake   chan struct{} // receives when the schedules have changed
 
-	mu        sync.Mutex
-	waitPaths *webhookPaths // of all plans so far, for runs that have not ended
+	mu          sync.Mutex
+	waitSenders webhookSenders // of all plans so far, for runs that have not ended
 }
 
 // New returns a starter without flows. The host may be nil, as opening one takes Fire: Serve
@@ -72,13 +71,10 @@ func New(h host.Host, o Options) *Starter {
 	if o.Clock == nil {
 		o.Clock = host.System{}
 	}
-	if o.Notes == nil {
-		o.Notes = &memoryNotes{}
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Starter{Options: o, served: make(chan struct{}), set: make(chan struct{}), wake: make(chan struct{}, 1), waitPaths: newWebhookPaths()}
+	s := &Starter{Options: o, served: make(chan struct{}), set: make(chan struct{}), wake: make(chan struct{}, 1)}
 	if h != nil {
 		s.Serve(h)
 	}
@@ -120,15 +116,13 @@ func (s *Starter) count(p *plan.Plan, t *plan.Trigger, r Result) {
 
 // A table has the triggers of a project.
 type table struct {
-	webhooks  *webhookPaths
-	byPath    map[string][]candidate
-	bySender  map[string][]candidate // by phone number ID; "" has those for any
+	onEvents  []candidate // those of one flow follow one another, in the flow's order
+	senders   webhookSenders
 	schedules []host.Schedule
 	loaded    time.Time
 }
 
-// A candidate is a trigger whose flow an event may start. In a list those of one flow follow
-// one another, in the flow's order.
+// A candidate is a trigger whose flow an event may start.
 type candidate struct {
 	plan    *plan.Plan
 	trigger *plan.Trigger
@@ -137,17 +131,15 @@ type candidate struct {
 // Set replaces the plans of the starter. Webhooks that steps of earlier plans wait for are still
 // known, as runs of them may wait.
 func (s *Starter) Set(plans []*plan.Plan) {
-	t := &table{loaded: s.Clock.Now(), byPath: map[string][]candidate{}, bySender: map[string][]candidate{"": nil}, webhooks: newWebhookPaths()}
+	t := &table{loaded: s.Clock.Now()}
 	for _, p := range plans {
 		for _, trigger := range p.Triggers {
-			if trigger.Kind == "whatsapp_message" {
-				t.bySender[trigger.SenderPhoneID] = nil
+			if trigger.Kind == "webhook" {
+				t.senders.add(webhookSender{path: trigger.Path, connection: trigger.Connection, open: trigger.Open})
 			}
-		}
-	}
-	for _, p := range plans {
-		for _, trigger := range p.Triggers {
-			t.add(candidate{p, trigger})
+			if trigger.Kind != "schedule" {
+				t.onEvents = append(t.onEvents, candidate{p, trigger})
+			}
 		}
 		t.addSchedules(p)
 	}
@@ -159,43 +151,4 @@ func (s *Starter) Set(plans []*plan.Plan) {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (t *table) add(c candidate) {
-	switch c.trigger.Kind {
-	case "webhook":
-		t.byPath[c.trigger.Path] = append(t.byPath[c.trigger.Path], c)
-		addSender(t.webhooks.exact, c.trigger.Path, c.trigger.Connection, c.trigger.Open)
-	case "whatsapp_message":
-		for sender := range t.bySender {
-			if c.trigger.SenderPhoneID == "" || c.trigger.SenderPhoneID == sender {
-				t.bySender[sender] = append(t.bySender[sender], c)
-			}
-		}
-	}
-}
-
-// memoryNotes are Notes in memory.
-type memoryNotes struct {
-	mu    sync.Mutex
-	notes map[string]json.RawMessage
-}
-
-func (f *memoryNotes) Note(_ context.Context, _, name string, body json.RawMessage) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.notes == nil {
-		f.notes = map[string]json.RawMessage{}
-	}
-	f.notes[name] = body
-	if body == nil {
-		delete(f.notes, name)
-	}
-	return nil
-}
-
-func (f *memoryNotes) Notes(context.Context, string) (map[string]json.RawMessage, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return maps.Clone(f.notes), nil
 }

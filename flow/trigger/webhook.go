@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,11 +12,11 @@ import (
 // accepts requests from anyone. Neither means that there is no such path.
 func (s *Starter) WebhookSenders(path string) (connections []string, open bool) {
 	if t := s.table.Load(); t != nil {
-		connections, open = t.webhooks.lookup(path)
+		connections, open = t.senders.lookup(path)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	more, waitOpen := s.waitPaths.lookup(path)
+	more, waitOpen := s.waitSenders.lookup(path)
 	return append(connections, more...), open || waitOpen
 }
 
@@ -26,10 +25,10 @@ func (s *Starter) WebhookSenders(path string) (connections []string, open bool) 
 func (s *Starter) WebhookPaths() []string {
 	var paths []string
 	if t := s.table.Load(); t != nil {
-		paths = t.webhooks.paths()
+		paths = t.senders.paths()
 	}
 	s.mu.Lock()
-	paths = append(paths, s.waitPaths.paths()...)
+	paths = append(paths, s.waitSenders.paths()...)
 	s.mu.Unlock()
 	slices.Sort(paths)
 	return slices.Compact(paths)
@@ -41,83 +40,68 @@ func (s *Starter) KeepWebhooks(plans ...*plan.Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range plans {
-		s.waitPaths.addWaits(p)
+		s.waitSenders.addWaits(p)
 	}
 }
 
-// webhookPaths has who may send to which paths.
-type webhookPaths struct {
-	exact  map[string]*senders
-	prefix map[string]*senders // the rest of the path depends on the run
+// A webhookSender may send to a path: a connection, or anyone.
+type webhookSender struct {
+	path       string
+	isPrefix   bool // the rest of the path depends on the run
+	connection string
+	open       bool
 }
 
-type senders struct {
-	connections []string
-	open        bool
-}
+type webhookSenders []webhookSender
 
-func newWebhookPaths() *webhookPaths {
-	return &webhookPaths{map[string]*senders{}, map[string]*senders{}}
-}
-
-func addSender(to map[string]*senders, path, connection string, open bool) {
-	if connection == "" && !open {
-		return
-	}
-	s := to[path]
-	if s == nil {
-		s = &senders{}
-		to[path] = s
-	}
-	s.open = s.open || open
-	if connection != "" && !slices.Contains(s.connections, connection) {
-		s.connections = append(s.connections, connection)
+func (all *webhookSenders) add(s webhookSender) {
+	if (s.connection != "" || s.open) && !slices.Contains(*all, s) {
+		*all = append(*all, s)
 	}
 }
 
-func (h *webhookPaths) lookup(path string) (connections []string, open bool) {
-	add := func(s *senders) {
-		connections = append(connections, s.connections...)
+func (all webhookSenders) lookup(path string) (connections []string, open bool) {
+	for _, s := range all {
+		if s.path != path && (!s.isPrefix || !strings.HasPrefix(path, s.path)) {
+			continue
+		}
 		open = open || s.open
-	}
-	if s := h.exact[path]; s != nil {
-		add(s)
-	}
-	for prefix, s := range h.prefix {
-		if strings.HasPrefix(path, prefix) {
-			add(s)
+		if s.connection != "" && !slices.Contains(connections, s.connection) {
+			connections = append(connections, s.connection)
 		}
 	}
 	return connections, open
 }
 
-func (h *webhookPaths) paths() []string {
-	paths := slices.Collect(maps.Keys(h.exact))
-	for prefix := range h.prefix {
-		paths = append(paths, prefix+"…")
+func (all webhookSenders) paths() (paths []string) {
+	for _, s := range all {
+		if s.isPrefix {
+			s.path += "…"
+		}
+		paths = append(paths, s.path)
 	}
 	return paths
 }
 
 // addWaits adds the webhooks that the steps of a plan, and of the flows that it calls, wait for.
-func (h *webhookPaths) addWaits(p *plan.Plan) {
+func (all *webhookSenders) addWaits(p *plan.Plan) {
 	for _, f := range p.Flows() {
 		for _, step := range f.AllSteps {
 			if do, ok := step.Do.(*plan.WaitFor); ok && do.Event != nil && do.Event.Name == "webhook" && do.Subject != nil {
-				h.addWait(do)
+				all.addWait(do)
 			}
 		}
 	}
 }
 
-func (h *webhookPaths) addWait(w *plan.WaitFor) {
+func (all *webhookSenders) addWait(w *plan.WaitFor) {
 	if text, ok := w.Subject.Literal(); ok {
 		path, _ := text.(string)
 		if w.Event.Subject != nil {
 			path, _ = w.Event.Subject(path)
 		}
-		addSender(h.exact, path, w.Connection, w.Open)
+		all.add(webhookSender{path: path, connection: w.Connection, open: w.Open})
 		return
 	}
-	addSender(h.prefix, "/"+strings.TrimLeft(w.Subject.Prefix(), "/"), w.Connection, w.Open)
+	all.add(webhookSender{path: "/" + strings.TrimLeft(w.Subject.Prefix(), "/"), isPrefix: true, connection: w.Connection, open: w.Open})
 }
