@@ -93,39 +93,31 @@ ALTER TABLE claims DROP CONSTRAINT claims_pkey, ADD PRIMARY KEY (contact, key, f
 // migrate migrates a schema to the newest version. Of several daemons that start at the same time
 // one does it.
 func migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
-	version, err := schemaVersion(ctx, conn)
-	if err != nil || version == len(postgresMigrations) {
+	if version, err := schemaVersion(ctx, conn); err != nil || version == len(postgresMigrations) {
 		return err // so that a daemon usually needs no right to change tables
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", ledgerID); err != nil {
 			return err
 		}
-		there := false
-		if err := tx.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL", pgx.Identifier{schema}.Sanitize()).Scan(&there); err != nil {
-			return err
-		}
-		if !there {
-			if _, err := tx.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{schema}.Sanitize()); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS migrations (version integer PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"); err != nil {
+		var exists bool
+		name := pgx.Identifier{schema}.Sanitize()
+		if err := tx.QueryRow(ctx, "SELECT to_regnamespace($1) IS NOT NULL", name).Scan(&exists); err != nil {
 			return err
 		}
 		version, err := schemaVersion(ctx, tx)
 		if err != nil {
 			return err
 		}
-		for i := version; i < len(postgresMigrations); i++ {
-			if _, err := tx.Exec(ctx, postgresMigrations[i]); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, "INSERT INTO migrations (version) VALUES ($1)", i+1); err != nil {
-				return err
-			}
+		script := "CREATE TABLE IF NOT EXISTS migrations (version integer PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());"
+		if !exists {
+			script = "CREATE SCHEMA " + name + ";" + script
 		}
-		return nil
+		for i, migration := range postgresMigrations[version:] {
+			script += migration + fmt.Sprintf("INSERT INTO migrations (version) VALUES (%d);", version+i+1)
+		}
+		_, err = tx.Exec(ctx, script)
+		return err
 	})
 }
 
@@ -133,9 +125,9 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string) error {
 func schemaVersion(ctx context.Context, q interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }) (version int, err error) {
-	there := false
-	err = q.QueryRow(ctx, "SELECT to_regclass('migrations') IS NOT NULL").Scan(&there)
-	if err == nil && there {
+	var exists bool
+	err = q.QueryRow(ctx, "SELECT to_regclass('migrations') IS NOT NULL").Scan(&exists)
+	if err == nil && exists {
 		err = q.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM migrations").Scan(&version)
 	}
 	if known := len(postgresMigrations); err == nil && version > known {
