@@ -19,8 +19,7 @@ type Memory struct {
 	mu           sync.Mutex
 	known        map[eventID]bool
 	events       []memoryEvent
-	messages     map[string]*Message // without Statuses
-	updated      map[string]time.Time
+	messages     map[string]*memoryMessage
 	calls        map[string]string // messages by call
 	contacts     map[string]*contact
 	lastWebhooks map[string]time.Time // by sender
@@ -33,19 +32,41 @@ type memoryEvent struct {
 	contact  *contact // nil: none
 }
 
+// A memoryMessage is a message without Statuses.
+type memoryMessage struct {
+	Message
+	updated time.Time
+}
+
 // A contact is what is known of a person.
 type contact struct {
 	mergedInto *contact // the contact that turned out to be the same person; nil: none
 	ids        []string
-	wrote      map[string]time.Time // by sender, as are the others
-	shut       map[string]time.Time
-	preference map[string]preference
+	senders    map[string]relation
 	claims     map[string][]claim // by key, each of another call; without their messages
 }
 
-type preference struct {
-	out bool
-	at  time.Time
+// A relation is what is known of a person and a sender.
+type relation struct {
+	wrote, shut time.Time // as in Window
+	optedOut    bool
+	preferredAt time.Time // when the person opted out or in; zero: never
+}
+
+// with returns the relation with what another says, too.
+func (r relation) with(o relation) relation {
+	r.wrote, r.shut = latest(r.wrote, o.wrote), latest(r.shut, o.shut)
+	if o.preferredAt.After(r.preferredAt) || o.preferredAt.Equal(r.preferredAt) && o.optedOut {
+		r.optedOut, r.preferredAt = o.optedOut, o.preferredAt
+	}
+	return r
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // Apply implements Ledger.
@@ -59,7 +80,7 @@ func (l *Memory) Apply(ctx context.Context, told ...inbound.Notification) ([]Upd
 	for _, n := range told {
 		f := factOf(n, now)
 		if n.PhoneNumberID != "" {
-			setLatest(l.lastWebhooks, n.PhoneNumberID, now)
+			l.lastWebhooks[n.PhoneNumberID] = latest(l.lastWebhooks[n.PhoneNumberID], now)
 		}
 		one := Update{Notification: n, Known: l.known[f.id]}
 		if !one.Known {
@@ -88,30 +109,23 @@ func (l *Memory) lock(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	if l.known == nil {
-		l.known, l.messages, l.updated = map[eventID]bool{}, map[string]*Message{}, map[string]time.Time{}
+		l.known, l.messages = map[eventID]bool{}, map[string]*memoryMessage{}
 		l.calls, l.contacts, l.lastWebhooks = map[string]string{}, map[string]*contact{}, map[string]time.Time{}
 	}
 	return nil
 }
 
-// setLatest sets a time if it is later.
-func setLatest(times map[string]time.Time, key string, at time.Time) {
-	if at.After(times[key]) {
-		times[key] = at
-	}
-}
-
 func (l *Memory) setMessage(id, call, sender, recipient string, s state, at, now time.Time) {
 	m := l.messages[id]
 	if m == nil {
-		m = &Message{ID: id, State: s.name(), At: at}
+		m = &memoryMessage{Message: Message{ID: id, State: s.name(), At: at}}
 		l.messages[id] = m
 	}
 	m.Call, m.Sender, m.Recipient = cmp.Or(m.Call, call), cmp.Or(m.Sender, sender), cmp.Or(m.Recipient, recipient)
 	if s > stateOf(string(m.State)) {
 		m.State, m.At = s.name(), at
 	}
-	l.updated[id] = now
+	m.updated = now
 	if m.Call != "" {
 		l.calls[m.Call] = id
 	}
@@ -127,23 +141,18 @@ func (l *Memory) setPerson(f fact) *contact {
 		delete(l.contacts, f.droppedID)
 		c.ids = slices.DeleteFunc(c.ids, func(name string) bool { return name == f.droppedID })
 	}
+	var said relation
 	if f.wrote {
-		setLatest(c.wrote, f.PhoneNumberID, f.at)
+		said.wrote = f.at
 	}
 	if f.shut {
-		setLatest(c.shut, f.PhoneNumberID, f.at)
+		said.shut = f.at
 	}
 	if f.optedOut || f.optedIn {
-		c.setPreference(f.PhoneNumberID, preference{f.optedOut, f.at})
+		said.optedOut, said.preferredAt = f.optedOut, f.at
 	}
+	c.senders[f.PhoneNumberID] = c.senders[f.PhoneNumberID].with(said)
 	return c
-}
-
-func (c *contact) setPreference(sender string, p preference) {
-	before, ok := c.preference[sender]
-	if !ok || p.at.After(before.at) || p.at.Equal(before.at) && p.out {
-		c.preference[sender] = p
-	}
 }
 
 // contact returns the contact with the ids, and merges those that turn out to be one person.
@@ -160,10 +169,7 @@ func (l *Memory) contact(ids []string) *contact {
 		}
 	}
 	if c == nil {
-		c = &contact{
-			wrote: map[string]time.Time{}, shut: map[string]time.Time{}, preference: map[string]preference{},
-			claims: map[string][]claim{},
-		}
+		c = &contact{senders: map[string]relation{}, claims: map[string][]claim{}}
 	}
 	c.ids = unique(append(c.ids, ids...))
 	for _, name := range c.ids {
@@ -175,14 +181,8 @@ func (l *Memory) contact(ids []string) *contact {
 func (c *contact) merge(other *contact) {
 	other.mergedInto = c
 	c.ids = append(c.ids, other.ids...)
-	for sender, at := range other.wrote {
-		setLatest(c.wrote, sender, at)
-	}
-	for sender, at := range other.shut {
-		setLatest(c.shut, sender, at)
-	}
-	for sender, p := range other.preference {
-		c.setPreference(sender, p)
+	for sender, said := range other.senders {
+		c.senders[sender] = c.senders[sender].with(said)
 	}
 	for key, claims := range other.claims {
 		c.claims[key] = mergeClaims(c.claims[key], claims)
@@ -224,7 +224,7 @@ func (l *Memory) RecordAnswer(ctx context.Context, a whatsapp.Answer) ([]call.Re
 	if !overtaken {
 		return nil, nil
 	}
-	return receiptsOf(l.statuses(a.MessageID), a.Call), nil
+	return receiptsOf(a.Call, l.statuses(a.MessageID)...), nil
 }
 
 func (l *Memory) statuses(message string) []inbound.Notification {
@@ -252,7 +252,7 @@ func (l *Memory) Message(ctx context.Context, id string) (Message, bool, error) 
 	if m == nil {
 		return Message{}, false, nil
 	}
-	whole := *m
+	whole := m.Message
 	whole.Statuses = l.statuses(id)
 	return whole, true, nil
 }
@@ -279,7 +279,7 @@ func (l *Memory) Receipts(ctx context.Context, since time.Time, calls ...string)
 			earlier[e.MessageID] = true
 		}
 		if !earlier[e.MessageID] {
-			receipts = append(receipts, receiptsOf([]inbound.Notification{e.Notification}, m.Call)...)
+			receipts = append(receipts, receiptsOf(m.Call, e.Notification)...)
 		}
 	}
 	return receipts, nil
@@ -317,7 +317,8 @@ func (l *Memory) Window(ctx context.Context, sender, contact string) (Window, er
 	if c == nil {
 		return Window{}, nil
 	}
-	return windowOf(c.wrote[sender], c.shut[sender], l.lastWebhooks[sender], l.now()), nil
+	r := c.senders[sender]
+	return windowOf(r.wrote, r.shut, l.lastWebhooks[sender], l.now()), nil
 }
 
 // OptedOut implements Ledger.
@@ -330,8 +331,8 @@ func (l *Memory) OptedOut(ctx context.Context, sender, contact string) (bool, er
 	if c == nil {
 		return false, nil
 	}
-	p := c.preference[sender]
-	return p.out && !l.lastWebhooks[sender].Before(p.at), nil
+	r := c.senders[sender]
+	return r.optedOut && !l.lastWebhooks[sender].Before(r.preferredAt), nil
 }
 
 // Prune implements Ledger.
@@ -365,10 +366,9 @@ func (l *Memory) Prune(ctx context.Context, before time.Time, most int) (n int, 
 	})
 	messages := 0
 	for id, m := range l.messages {
-		if messages < most && l.updated[id].Before(before) && !held[m.Call] {
+		if messages < most && m.updated.Before(before) && !held[m.Call] {
 			messages++
 			delete(l.messages, id)
-			delete(l.updated, id)
 			delete(l.calls, m.Call)
 		}
 	}

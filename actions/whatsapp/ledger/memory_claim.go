@@ -62,13 +62,10 @@ func (l *Memory) release(call string) {
 func (l *Memory) duplicateOf(call string) (duplicate string) {
 	for _, c := range l.contacts {
 		for _, claims := range c.claims {
-			if !slices.ContainsFunc(claims, func(one claim) bool { return one.freed && one.call == call }) {
-				continue
-			}
-			for _, one := range claims {
-				if !one.freed && (duplicate == "" || one.call < duplicate) {
-					duplicate = one.call
-				}
+			holder := slices.IndexFunc(claims, func(one claim) bool { return !one.freed })
+			released := slices.ContainsFunc(claims, func(one claim) bool { return one.freed && one.call == call })
+			if released && holder >= 0 && (duplicate == "" || claims[holder].call < duplicate) {
+				duplicate = claims[holder].call
 			}
 		}
 	}
