@@ -15,15 +15,13 @@ import (
 // receiptOf turns a status into a receipt of the call that sent its message; nil if that is not
 // known. The status itself may not name the call: Meta does not promise that for failures.
 func receiptOf(n inbound.Notification, key string) *call.Receipt {
-	r, ok := n.Receipt()
-	if !ok && key != "" {
+	if n.Call() == "" {
 		n.CallbackData = key
-		r, ok = n.Receipt()
 	}
-	if !ok {
-		return nil
+	if r, ok := n.Receipt(); ok {
+		return &r
 	}
-	return &r
+	return nil
 }
 
 // Message implements Ledger.
@@ -84,11 +82,11 @@ func (o Options) receipts(rows []statusRow) (receipts []call.Receipt, err error)
 			receipts = append(receipts, acceptedReceipt(row.call, row.message))
 			continue
 		}
-		told, err := o.notifications([]eventRow{row.eventRow})
+		told, err := o.unseal(row.eventRow)
 		if err != nil {
 			return nil, err
 		}
-		receipts = append(receipts, receiptsOf(told, row.call)...)
+		receipts = append(receipts, receiptsOf(row.call, told)...)
 	}
 	return receipts, nil
 }
@@ -98,7 +96,7 @@ func acceptedReceipt(key, message string) call.Receipt {
 	return call.Receipt{Key: key, ID: message + ":" + call.Accepted, State: call.Accepted, Data: map[string]any{"message_id": message}}
 }
 
-func receiptsOf(statuses []inbound.Notification, key string) []call.Receipt {
+func receiptsOf(key string, statuses ...inbound.Notification) []call.Receipt {
 	var receipts []call.Receipt
 	for _, n := range statuses {
 		if r := receiptOf(n, key); r != nil {

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -77,4 +79,50 @@ func plainValues(object map[string]any) map[string]any {
 	coerced, _ := schema.AnyType.Coerce(object)
 	plain, _ := coerced.(map[string]any)
 	return plain
+}
+
+// An eventRow is the sealed part of an event's row.
+type eventRow struct{ id, body []byte }
+
+// seal encodes and encrypts a fact's notification.
+func (o Options) seal(f fact) ([]byte, error) {
+	body, err := encode(f.Notification)
+	if err == nil && o.Seal != nil {
+		body, err = o.Seal(body, f.id.context())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store the content of a webhook: %w", err)
+	}
+	return body, nil
+}
+
+// unseal is the reverse.
+func (o Options) unseal(row eventRow) (n inbound.Notification, err error) {
+	body := row.body
+	if o.Open != nil {
+		body, err = o.Open(body, eventID(row.id).context())
+	}
+	if err == nil {
+		n, err = decode(body)
+	}
+	if err != nil {
+		return n, fmt.Errorf("read the content of a webhook: %w", err)
+	}
+	return n, nil
+}
+
+// context binds the sealed text to its row.
+func (id eventID) context() []byte { return []byte("ledger " + hex.EncodeToString(id[:])) }
+
+// notifications opens rows.
+func (o Options) notifications(rows []eventRow) ([]inbound.Notification, error) {
+	var all []inbound.Notification
+	for _, row := range rows {
+		n, err := o.unseal(row)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
