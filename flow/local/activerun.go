@@ -1,6 +1,7 @@
 package local
 
 import (
+	"container/heap"
 	"slices"
 	"time"
 
@@ -145,34 +146,43 @@ func (t topics) remove(run *activeRun, name, subject string) {
 	t[key] = list[:last]
 }
 
-// timers is a heap of runs by the time that wakes them. It is not a container/heap because
-// runs are also removed from its middle, which needs their index.
+// timers is a heap of runs by the time that wakes them.
 type timers []*activeRun
 
+func (t timers) Len() int           { return len(t) }
+func (t timers) Less(i, j int) bool { return t[i].until.Before(t[j].until) }
+
+func (t timers) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].heapIndex, t[j].heapIndex = i+1, j+1
+}
+
+// Push implements heap.Interface.
+func (t *timers) Push(run any) {
+	*t = append(*t, run.(*activeRun))
+	(*t)[len(*t)-1].heapIndex = len(*t)
+}
+
+// Pop implements heap.Interface.
+func (t *timers) Pop() any {
+	last := len(*t) - 1
+	run := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	run.heapIndex = 0
+	return run
+}
+
 func (t *timers) set(run *activeRun, until time.Time) {
-	run.until = until
-	if until.IsZero() {
-		return
+	if run.until = until; !until.IsZero() {
+		heap.Push(t, run)
 	}
-	*t = append(*t, run)
-	t.up(len(*t) - 1)
 }
 
 func (t *timers) remove(run *activeRun) {
-	if run.heapIndex == 0 {
-		return
+	if run.heapIndex > 0 {
+		heap.Remove(t, run.heapIndex-1)
 	}
-	i, last := run.heapIndex-1, len(*t)-1
-	run.heapIndex = 0
-	moved := (*t)[last]
-	(*t)[last] = nil
-	*t = (*t)[:last]
-	if i == last {
-		return
-	}
-	(*t)[i] = moved
-	t.down(i)
-	t.up(moved.heapIndex - 1)
 }
 
 func (t timers) first() (*activeRun, time.Time) {
@@ -180,40 +190,4 @@ func (t timers) first() (*activeRun, time.Time) {
 		return nil, time.Time{}
 	}
 	return t[0], t[0].until
-}
-
-func (t timers) up(i int) {
-	run := t[i]
-	for i > 0 {
-		parent := (i - 1) / 2
-		if !run.until.Before(t[parent].until) {
-			break
-		}
-		t[i] = t[parent]
-		t[i].heapIndex = i + 1
-		i = parent
-	}
-	t[i] = run
-	run.heapIndex = i + 1
-}
-
-func (t timers) down(i int) {
-	run := t[i]
-	for {
-		child := 2*i + 1
-		if child >= len(t) {
-			break
-		}
-		if child+1 < len(t) && t[child+1].until.Before(t[child].until) {
-			child++
-		}
-		if !t[child].until.Before(run.until) {
-			break
-		}
-		t[i] = t[child]
-		t[i].heapIndex = i + 1
-		i = child
-	}
-	t[i] = run
-	run.heapIndex = i + 1
 }
