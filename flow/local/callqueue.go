@@ -17,20 +17,6 @@ type waitingCall struct {
 	delayed           bool // by Options.Hold
 }
 
-// A readmitJob tries to admit a call later.
-type readmitJob struct {
-	r *runner
-	c waitingCall
-}
-
-func (j readmitJob) wanted() bool { return j.r.m.Wants(j.c.call) }
-
-func (j readmitJob) run() error {
-	j.r.h.admitMu.RLock()
-	defer j.r.h.admitMu.RUnlock()
-	return j.r.readmit(j.c)
-}
-
 // A callQueue holds the calls of one run that wait for one bucket. Only the first has a waiter,
 // so that the runs that share a bucket take turns.
 type callQueue struct {
@@ -50,7 +36,11 @@ func (r *runner) admit(c waitingCall) bool {
 	if hold := r.h.opts.Hold; hold != nil && !c.delayed {
 		c.delayed = true
 		if d := hold(c.call.Step, c.call.Attempt); d > 0 {
-			r.jobs.add(r.now().Add(d), readmitJob{r, c})
+			r.schedule(r.now().Add(d), c.call, func() error {
+				r.h.admitMu.RLock()
+				defer r.h.admitMu.RUnlock()
+				return r.readmit(c)
+			})
 			return false
 		}
 	}
@@ -99,7 +89,7 @@ func (r *runner) startQueue(w *waiter, calls ...waitingCall) {
 	q := &callQueue{r, w, r.nextSeq, calls}
 	r.callQueues[w.key], r.run.waiters[w.key] = q, w
 	if r.foreground {
-		r.jobs.add(r.h.limits.nextFree(w.bucket, r.now()), q)
+		q.scheduleGrant()
 	} else {
 		r.h.scheduleGrant(w.bucket)
 	}
@@ -184,15 +174,17 @@ func (q *callQueue) wanted() bool {
 	return len(q.calls) > 0
 }
 
-// run grants tokens in a foreground host, which has no timerLoop for that.
-func (q *callQueue) run() error {
-	r := q.r
-	r.h.wakeGranted(r.h.limits.grant(q.waiter.bucket, r.now()))
-	if q.waiter.granted.Load() {
-		return q.proceed()
-	}
-	r.jobs.add(r.h.limits.nextFree(q.waiter.bucket, r.now()), q)
-	return nil
+// scheduleGrant grants tokens in a foreground host, which has no timerLoop for that.
+func (q *callQueue) scheduleGrant() {
+	r, b := q.r, q.waiter.bucket
+	r.jobs.add(r.h.limits.nextFree(b, r.now()), q.wanted, func() error {
+		r.h.wakeGranted(r.h.limits.grant(b, r.now()))
+		if q.waiter.granted.Load() {
+			return q.proceed()
+		}
+		q.scheduleGrant()
+		return nil
+	})
 }
 
 // nextGrant returns when the first of the queues expects a token, zero without queues.

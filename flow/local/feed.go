@@ -23,7 +23,7 @@ func (r *runner) arm() {
 			f.armed, f.due = true, r.started.Add(f.At)
 		}
 		if f.armed && !f.fired {
-			r.schedule(i)
+			r.scheduleFeed(i)
 		}
 	}
 }
@@ -34,45 +34,37 @@ func (r *runner) armAfter(path string) {
 		f := &r.h.feed[i]
 		if f.After != "" && host.MatchesStep(f.After, path) && !f.armed {
 			f.armed, f.due = true, r.now().Add(f.In)
-			r.schedule(i)
+			r.scheduleFeed(i)
 		}
 	}
 }
 
-func (r *runner) schedule(i int) {
+func (r *runner) scheduleFeed(i int) {
 	f := &r.h.feed[i]
-	r.jobs.add(f.due, feedJob{r, i, f})
+	r.jobs.add(f.due, func() bool { return !f.fired }, func() error { return r.fireFeed(i) })
 }
 
-// A feedJob delivers a Feed.
-type feedJob struct {
-	r    *runner
-	i    int
-	feed *feedState
-}
-
-func (j feedJob) wanted() bool { return !j.feed.fired }
-
-func (j feedJob) run() error {
-	f := j.feed
+// fireFeed delivers a Feed.
+func (r *runner) fireFeed(i int) error {
+	f := &r.h.feed[i]
 	f.fired = true
 	if f.Event != nil {
 		e := *f.Event
-		e.At = j.r.now()
+		e.At = r.now()
 		if e.ID == "" {
-			e.ID = fmt.Sprintf("event-%s-%d", j.r.id, j.i) // unique among the runs of the journal
+			e.ID = fmt.Sprintf("event-%s-%d", r.id, i) // unique among the runs of the journal
 		}
-		return j.r.h.Deliver(context.Background(), e)
+		return r.h.Deliver(context.Background(), e)
 	}
 	receipt := *f.Receipt
-	for _, step := range j.r.m.Steps() {
+	for _, step := range r.m.Steps() {
 		if n := len(step.Keys); n > 0 && host.MatchesStep(f.Step, step.Path) {
 			receipt.Key = step.Keys[n-1]
 		}
 	}
 	if receipt.ID == "" {
-		receipt.ID = fmt.Sprintf("receipt-%d", j.i)
+		receipt.ID = fmt.Sprintf("receipt-%d", i)
 	}
-	j.r.h.receive(receipt)
+	r.h.receive(receipt)
 	return nil
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -13,33 +14,17 @@ type jobQueue struct {
 	seq  int
 }
 
-type scheduledJob struct {
-	at  time.Time
-	seq int
-	job
-}
-
 // A job runs at its time, if it is still wanted then.
-type job interface {
-	wanted() bool
-	run() error
+type job struct {
+	at     time.Time
+	seq    int
+	wanted func() bool
+	run    func() error
 }
 
-func (q *jobQueue) add(at time.Time, j job) {
+func (q *jobQueue) add(at time.Time, wanted func() bool, run func() error) {
 	q.seq++
-	q.heap = append(q.heap, scheduledJob{at, q.seq, j})
-	heap.Fix(&q.heap, len(q.heap)-1)
-}
-
-func (q *jobQueue) drop() job {
-	last := len(q.heap) - 1
-	first := q.heap[0].job
-	q.heap[0], q.heap[last] = q.heap[last], scheduledJob{}
-	q.heap = q.heap[:last]
-	if last > 0 {
-		heap.Fix(&q.heap, 0)
-	}
-	return first
+	heap.Push(&q.heap, &job{at, q.seq, wanted, run})
 }
 
 // next returns the time of the first job that is still wanted, or the zero time.
@@ -48,38 +33,36 @@ func (q *jobQueue) next() time.Time {
 		if q.heap[0].wanted() {
 			return q.heap[0].at
 		}
-		q.drop()
+		heap.Pop(&q.heap)
 	}
 	return time.Time{}
 }
 
 // pop removes and returns the first job that is due, nil when none is.
-func (q *jobQueue) pop(now time.Time) job {
+func (q *jobQueue) pop(now time.Time) *job {
 	if at := q.next(); at.IsZero() || at.After(now) {
 		return nil
 	}
-	return q.drop()
+	return heap.Pop(&q.heap).(*job)
 }
 
-// jobHeap implements heap.Interface as far as heap.Fix needs it: Push and Pop would allocate.
-type jobHeap []scheduledJob
+// jobHeap implements heap.Interface.
+type jobHeap []*job
 
-func (h jobHeap) Len() int { return len(h) }
-func (h jobHeap) Less(i, j int) bool {
-	if !h[i].at.Equal(h[j].at) {
-		return h[i].at.Before(h[j].at)
-	}
-	return h[i].seq < h[j].seq
-}
-func (h jobHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h jobHeap) Push(any)      {}
-func (h jobHeap) Pop() any      { return nil }
+func (h jobHeap) Len() int           { return len(h) }
+func (h jobHeap) Less(i, j int) bool { return cmp.Or(h[i].at.Compare(h[j].at), h[i].seq-h[j].seq) < 0 }
+func (h jobHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *jobHeap) Push(j any)        { *h = append(*h, j.(*job)) }
 
-// A sleepJob ends a machine.Sleep.
-type sleepJob struct {
-	r *runner
-	machine.Sleep
+func (h *jobHeap) Pop() any {
+	last := len(*h) - 1
+	j := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return j
 }
 
-func (j sleepJob) wanted() bool { return j.r.m.Wants(j.Sleep) }
-func (j sleepJob) run() error   { return j.r.apply(machine.Fired{At: j.r.now(), Timer: j.Timer}) }
+// schedule has run called at a time, if the machine still wants the command then.
+func (r *runner) schedule(at time.Time, c machine.Command, run func() error) {
+	r.jobs.add(at, func() bool { return r.m.Wants(c) }, run)
+}

@@ -41,7 +41,7 @@ func (r *runner) execute(commands []machine.Command) error {
 		case machine.Cancel:
 			r.cancelCall(c.Key)
 		case machine.Sleep:
-			r.jobs.add(c.Until, sleepJob{r, c})
+			r.schedule(c.Until, c, func() error { return r.apply(machine.Fired{At: r.now(), Timer: c.Timer}) })
 		case machine.Await:
 			r.newAwaits = append(r.newAwaits, c)
 		case machine.Watch:

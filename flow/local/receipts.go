@@ -19,7 +19,7 @@ const receiptsRetry = 5 * time.Second
 func (r *runner) replayReceipts(c machine.Watch) {
 	receipts, err := r.pastReceipts(c.Key)
 	if err != nil {
-		r.jobs.add(r.now().Add(receiptsRetry), receiptsJob{r, c})
+		r.schedule(r.now().Add(receiptsRetry), c, func() error { r.replayReceipts(c); return nil })
 	}
 	for _, receipt := range receipts {
 		r.post(message{event: machine.Received{At: r.now(), Receipt: receipt}})
@@ -37,15 +37,6 @@ func (r *runner) pastReceipts(keys ...string) ([]call.Receipt, error) {
 	}
 	return r.h.opts.Past.Read(ctx, since, keys...)
 }
-
-// A receiptsJob asks again for past receipts.
-type receiptsJob struct {
-	r *runner
-	machine.Watch
-}
-
-func (j receiptsJob) wanted() bool { return j.r.m.Wants(j.Watch) }
-func (j receiptsJob) run() error   { j.r.replayReceipts(j.Watch); return nil }
 
 // mayMake tells whether a call may be made. If receipts may show that it happened already — an
 // earlier attempt of unknown outcome, or, in a run from a backup, the call itself — they are
@@ -75,17 +66,8 @@ func (r *runner) mayMake(c *machine.Call) (bool, error) {
 
 // askLater schedules another mayMake.
 func (r *runner) askLater(c *machine.Call) {
-	r.jobs.add(r.now().Add(receiptsRetry), checkCallJob{r, c})
+	r.schedule(r.now().Add(receiptsRetry), c, func() error { return r.execute([]machine.Command{c}) })
 }
-
-// A checkCallJob tries again to make a call.
-type checkCallJob struct {
-	r *runner
-	c *machine.Call
-}
-
-func (j checkCallJob) wanted() bool { return j.r.m.Wants(j.c) }
-func (j checkCallJob) run() error   { return j.r.execute([]machine.Command{j.c}) }
 
 // errNoReceipts says that the receipts of a run's calls cannot be read now.
 var errNoReceipts = errors.New("the receipts of its calls cannot be read")

@@ -137,7 +137,7 @@ func (h *Host) wakeTimerLoop(at time.Time) {
 	}
 }
 
-// scheduleGrant schedules a grantJob for the next token of a bucket with waiters.
+// scheduleGrant grants the tokens of a bucket with waiters when it has the next one.
 func (h *Host) scheduleGrant(b *bucket) {
 	at, mine := h.limits.scheduleGrant(b, h.now())
 	if !mine {
@@ -145,22 +145,12 @@ func (h *Host) scheduleGrant(b *bucket) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.jobs.add(at, grantJob{h, b})
+	h.jobs.add(at, func() bool { return true }, func() error {
+		h.wakeGranted(h.limits.grant(b, h.now()))
+		h.scheduleGrant(b)
+		return nil
+	})
 	h.wakeTimerLoop(at)
-}
-
-// A grantJob grants the tokens of a bucket.
-type grantJob struct {
-	h *Host
-	b *bucket
-}
-
-func (grantJob) wanted() bool { return true }
-
-func (j grantJob) run() error {
-	j.h.wakeGranted(j.h.limits.grant(j.b, j.h.now()))
-	j.h.scheduleGrant(j.b)
-	return nil
 }
 
 // wakeGranted wakes the runs whose waiters were granted a token.
