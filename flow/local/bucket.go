@@ -2,7 +2,6 @@ package local
 
 import (
 	"math"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +15,7 @@ const (
 )
 
 // A bucket is a token bucket: it holds at most burst tokens, and gets one back per interval.
-// Calls that find none wait in queues, one per flow, which take turns.
+// Calls that find none wait.
 type bucket struct {
 	interval float64 // ns per token
 	burst    float64
@@ -28,15 +27,8 @@ type bucket struct {
 	reportedSlowdown float64   // the slowdown that people were last told of …
 	reportedAt       time.Time // … and when
 
-	queues         []*waitQueue // in the order of their turns; none is empty
-	waiting        int          // waiters in all queues
-	grantScheduled bool         // somebody will call grant at the next token
-}
-
-// A waitQueue is the waiters of one flow, in order.
-type waitQueue struct {
-	flow    string
-	waiters []*waiter
+	waiters        fairQueue[*waiter]
+	grantScheduled bool // somebody will call grant at the next token
 }
 
 // A waiter is a run in the queue of a bucket, for the first of its calls that needs a token.
@@ -84,80 +76,7 @@ func (b *bucket) freeAfter(taken int, now time.Time) time.Time {
 
 // idle tells whether the bucket is full, at its full rate, and has no waiters.
 func (b *bucket) idle(now time.Time) bool {
-	return b.waiting == 0 && !b.fullAt.After(now) && b.currentSlowdown(now) == 1
-}
-
-// queueOf returns the index of a flow's queue, -1 if there is none.
-func (b *bucket) queueOf(flow string) int {
-	return slices.IndexFunc(b.queues, func(q *waitQueue) bool { return q.flow == flow })
-}
-
-// enqueue appends a waiter to its flow's queue.
-func (b *bucket) enqueue(w *waiter) {
-	b.waiting++
-	if i := b.queueOf(w.run.flow); i >= 0 {
-		b.queues[i].waiters = append(b.queues[i].waiters, w)
-		return
-	}
-	b.queues = append(b.queues, &waitQueue{w.run.flow, []*waiter{w}})
-}
-
-// position returns how many waiters are granted a token before w, -1 if w is not queued.
-func (b *bucket) position(w *waiter) int {
-	own := b.queueOf(w.run.flow)
-	if own < 0 {
-		return -1
-	}
-	rank := len(b.queues[own].waiters) - 1
-	for rank >= 0 && b.queues[own].waiters[rank] != w { // from the end: it is often the last
-		rank--
-	}
-	if rank < 0 {
-		return -1
-	}
-	n := rank
-	for i, q := range b.queues {
-		switch {
-		case i < own:
-			n += min(len(q.waiters), rank+1)
-		case i > own:
-			n += min(len(q.waiters), rank)
-		}
-	}
-	return n
-}
-
-// pop removes and returns the waiter whose turn it is.
-func (b *bucket) pop() *waiter {
-	first := b.queues[0]
-	w := first.waiters[0]
-	first.waiters[0] = nil
-	first.waiters = first.waiters[1:]
-	copy(b.queues, b.queues[1:])
-	if b.queues[len(b.queues)-1] = first; len(first.waiters) == 0 {
-		b.queues[len(b.queues)-1] = nil
-		b.queues = b.queues[:len(b.queues)-1]
-	}
-	b.waiting--
-	return w
-}
-
-// remove removes a waiter from its queue, and tells whether it was there.
-func (b *bucket) remove(w *waiter) bool {
-	i := b.queueOf(w.run.flow)
-	if i < 0 {
-		return false
-	}
-	q := b.queues[i]
-	k := slices.Index(q.waiters, w)
-	if k < 0 {
-		return false
-	}
-	if q.waiters = slices.Delete(q.waiters, k, k+1); len(q.waiters) == 0 {
-		b.queues = slices.Delete(b.queues, i, i+1)
-	}
-	b.waiting--
-	return true
+	return b.waiters.len == 0 && !b.fullAt.After(now) && b.currentSlowdown(now) == 1
 }
 
 // throttle halves the rate and the tokens that are left. It does nothing and returns false

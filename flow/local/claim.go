@@ -71,7 +71,7 @@ func (h *Host) release(run *activeRun) {
 		run.complete(nil, errDetached)
 		delete(h.runs, run.id)
 	case run.state == stateReady: // dispatch skipped it
-		h.runQueue.push(run)
+		h.runQueue.push(run.flow, run)
 	case run.state == stateQueued:
 		h.admitNext(run.lock)
 	case wakePending:

@@ -45,11 +45,11 @@ func (l *limits) acquire(run *activeRun, want call.Limit, now time.Time) (w *wai
 		}
 	}
 	b := l.bucket(want)
-	if b.waiting == 0 && b.take(now) {
+	if b.waiters.len == 0 && b.take(now) {
 		return nil
 	}
 	w = &waiter{run: run, bucket: b, key: want.Key}
-	b.enqueue(w)
+	b.waiters.push(run.flow, w)
 	return w
 }
 
@@ -80,7 +80,7 @@ func (l *limits) bucket(want call.Limit) *bucket {
 func (l *limits) scheduleGrant(b *bucket, now time.Time) (at time.Time, mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b.grantScheduled || b.waiting == 0 {
+	if b.grantScheduled || b.waiters.len == 0 {
 		return time.Time{}, false
 	}
 	b.grantScheduled = true
@@ -92,8 +92,8 @@ func (l *limits) grant(b *bucket, now time.Time) (granted []*waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b.grantScheduled = false
-	for b.waiting > 0 && b.take(now) {
-		w := b.pop()
+	for b.waiters.len > 0 && b.take(now) {
+		w := b.waiters.pop()
 		w.granted.Store(true)
 		granted = append(granted, w)
 	}
@@ -109,8 +109,8 @@ func (l *limits) backlog(now time.Time) (runs int, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range l.buckets {
-		if b.waiting > 0 {
-			runs, wait = runs+b.waiting, max(wait, b.freeAfter(b.waiting-1, now).Sub(now))
+		if b.waiters.len > 0 {
+			runs, wait = runs+b.waiters.len, max(wait, b.freeAfter(b.waiters.len-1, now).Sub(now))
 		}
 	}
 	return runs, wait
@@ -120,7 +120,7 @@ func (l *limits) backlog(now time.Time) (runs int, wait time.Duration) {
 func (l *limits) release(w *waiter, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !w.bucket.remove(w) {
+	if !w.bucket.waiters.remove(w.run.flow, w) {
 		w.bucket.putBack(now)
 	}
 }
@@ -129,7 +129,7 @@ func (l *limits) release(w *waiter, now time.Time) {
 func (l *limits) expectedGrant(w *waiter, now time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ahead := w.bucket.position(w)
+	ahead := w.bucket.waiters.ahead(w.run.flow, w)
 	if ahead < 0 {
 		return now
 	}
@@ -193,11 +193,9 @@ func (l *limits) explainWait(run *activeRun, want call.Limit, now time.Time) (re
 	if b == nil {
 		return "", time.Time{}, false
 	}
-	if i := b.queueOf(run.flow); i >= 0 {
-		for _, w := range b.queues[i].waiters {
-			if w.run == run {
-				return "it waits for its turn: " + b.describe(want, now), b.freeAfter(b.position(w), now), true
-			}
+	for _, w := range b.waiters.of(run.flow) {
+		if w.run == run {
+			return "it waits for its turn: " + b.describe(want, now), b.freeAfter(b.waiters.ahead(run.flow, w), now), true
 		}
 	}
 	return "", time.Time{}, false

@@ -126,7 +126,7 @@ type Host struct {
 	topics      topics
 	timers      timers
 	jobs        jobQueue
-	runQueue    runQueue
+	runQueue    fairQueue[*activeRun] // of runs that wait for a worker
 	freeWorkers int
 	locks       map[string]*flowLock
 	holds       map[string]*hold         // by their Key

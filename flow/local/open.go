@@ -152,7 +152,7 @@ func (h *Host) loadRun(head journal.Run, waits journal.Waits, holds map[string]*
 	}
 	switch run.state {
 	case stateReady:
-		h.runQueue.push(run)
+		h.runQueue.push(run.flow, run)
 	case stateQueued:
 		run.lock.queue = append(run.lock.queue, run)
 	case stateParked:

@@ -52,7 +52,7 @@ func (l *limits) activeSlowdowns(now time.Time) (all []host.Hold) {
 
 func (s slowdown) hold(b *bucket, now time.Time) host.Hold {
 	return host.Hold{
-		Scope: host.Limit, Name: s.limit.Name(), Since: s.since, Auto: true, Calls: b.waiting, Until: b.slowedAt.Add(recovery),
+		Scope: host.Limit, Name: s.limit.Name(), Since: s.since, Auto: true, Calls: b.waiters.len, Until: b.slowedAt.Add(recovery),
 		Reason: b.describe(s.limit, now),
 	}
 }

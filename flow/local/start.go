@@ -202,7 +202,7 @@ func (h *Host) finishStart(run *activeRun, r *runner, err error) {
 	case run.state == stateEnded:
 		delete(h.runs, run.id)
 	default:
-		h.runQueue.push(run)
+		h.runQueue.push(run.flow, run)
 		h.dispatch()
 	}
 }

@@ -53,7 +53,7 @@ func (h *Host) enqueue(run *activeRun) {
 		return
 	}
 	run.state = stateReady
-	h.runQueue.push(run)
+	h.runQueue.push(run.flow, run)
 }
 
 // dispatch gives queued runs to free workers. The caller holds h.mu.
