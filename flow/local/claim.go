@@ -61,8 +61,10 @@ func (h *Host) claim(ctx context.Context, id string) (run *activeRun, err error)
 	}
 }
 
-// release ends a claim, and does what had to wait for that. The caller holds h.mu.
+// release ends a claim, and does what had to wait for that.
 func (h *Host) release(run *activeRun) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	run.unclaim()
 	wakePending := run.wakePending
 	run.wakePending = false
@@ -99,11 +101,7 @@ func (h *Host) applyByRunner(ctx context.Context, id string, decide func(m *mach
 
 // applyStored rebuilds a claimed run, applies an event, stores it, and ends the claim.
 func (h *Host) applyStored(ctx context.Context, run *activeRun, decide func(m *machine.Machine) (machine.Event, error)) error {
-	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.release(run)
-	}()
+	defer h.release(run)
 	head, m, err := h.rebuild(ctx, run.id)
 	if err != nil {
 		return err

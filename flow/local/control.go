@@ -35,11 +35,7 @@ func (h *Host) Cancel(ctx context.Context, id, reason string) error {
 
 // cancelClaimed cancels a run that the caller has claimed.
 func (h *Host) cancelClaimed(ctx context.Context, run *activeRun, reason string) error {
-	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.release(run)
-	}()
+	defer h.release(run)
 	if run.state == stateEnded {
 		head, _, err := h.load(ctx, run.id)
 		if err != nil {
@@ -100,8 +96,7 @@ func hasEnded(run, status string) error {
 
 // notFound turns a *journal.NotFoundError into a *host.NotFoundError.
 func notFound(err error) error {
-	var missing *journal.NotFoundError
-	if errors.As(err, &missing) {
+	if missing, ok := errors.AsType[*journal.NotFoundError](err); ok {
 		return &host.NotFoundError{What: "run " + missing.Run}
 	}
 	return err
@@ -119,8 +114,7 @@ func (h *Host) Settle(ctx context.Context, run, step string, s host.Settlement) 
 	err := h.applyEvent(ctx, run, func(m *machine.Machine) (machine.Event, error) {
 		return host.Settle(m, run, step, s, h.now())
 	})
-	var mismatch *machine.MismatchError
-	if errors.As(err, &mismatch) {
+	if _, unreadable := errors.AsType[*machine.MismatchError](err); unreadable {
 		err = h.settleUnreadable(ctx, run, step, s)
 	}
 	return notFound(err)
@@ -136,11 +130,7 @@ func (h *Host) Release(ctx context.Context, id string) error {
 	if run == nil {
 		return notHeld
 	}
-	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.release(run)
-	}()
+	defer h.release(run)
 	if run.state != stateHeld && run.state != stateStuck {
 		if _, _, err := h.load(ctx, id); err != nil {
 			return notFound(err)

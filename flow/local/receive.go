@@ -127,13 +127,11 @@ func (h *Host) correctEnded(ctx context.Context, id string, event machine.Receiv
 		}
 		return event, nil
 	})
-	var mismatch *machine.MismatchError
-	if errors.As(err, &mismatch) {
+	if _, unreadable := errors.AsType[*machine.MismatchError](err); unreadable {
 		err = h.correctUnreadable(ctx, id, event)
 	}
-	var missing *journal.NotFoundError
-	if errors.As(err, &missing) {
-		return nil // it was pruned
+	if _, pruned := errors.AsType[*journal.NotFoundError](err); pruned {
+		return nil
 	}
 	return err
 }

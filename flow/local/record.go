@@ -52,8 +52,7 @@ func (h *Host) decode(run string, r journal.Record) (machine.Event, error) {
 }
 
 func recordError(run string, err error) error {
-	var mismatch *machine.MismatchError
-	if err == nil || errors.As(err, &mismatch) {
+	if _, mismatch := errors.AsType[*machine.MismatchError](err); err == nil || mismatch {
 		return err
 	}
 	return fmt.Errorf("read a record of run %s: %w", run, err)

@@ -174,9 +174,8 @@ func (h *Host) finishStart(run *activeRun, r *runner, err error) {
 	defer h.mu.Unlock()
 	run.unclaim()
 	if err != nil {
-		var exists *journal.ExistsError
-		var store *storeError
-		if !errors.As(err, &exists) && (errors.As(err, &store) || errors.Is(err, ErrCrashed)) {
+		_, exists := errors.AsType[*journal.ExistsError](err)
+		if _, unstored := errors.AsType[*storeError](err); unstored && !exists || errors.Is(err, ErrCrashed) {
 			h.fail(err)
 		}
 		if run.state == stateQueued {
@@ -219,9 +218,7 @@ func (h *Host) First(ctx context.Context, flow, key string, inputs map[string]an
 		return host.Run{}, err
 	}
 	if run != nil {
-		h.mu.Lock()
 		h.release(run)
-		h.mu.Unlock()
 	}
 	first, err := h.firstRun(ctx, id, key, fingerprints)
 	return first, notFound(err)

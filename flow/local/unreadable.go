@@ -39,11 +39,7 @@ func (h *Host) resolveUnreadable(ctx context.Context, id string, choose func([]h
 	if run == nil {
 		return &host.StateError{Run: id, Reason: "it has just continued", Hint: "try again"}
 	}
-	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.release(run)
-	}()
+	defer h.release(run)
 	if run.state != stateEnded {
 		return &host.StateError{Run: id, Reason: "its journal does not match its flow, and it has not ended", Hint: "cancel it first, or release it once its flow matches again"}
 	}
@@ -85,8 +81,7 @@ func (h *Host) correctUnreadable(ctx context.Context, run string, event machine.
 	err := h.resolveUnreadable(ctx, run, func(doubts []host.UnresolvedCall) (machine.Event, error) {
 		return host.ReceiveUnresolved(doubts, event.Receipt, event.At), nil
 	})
-	var state *host.StateError
-	if errors.As(err, &state) {
+	if _, active := errors.AsType[*host.StateError](err); active {
 		return nil // it goes on, and asks for past receipts itself
 	}
 	return err

@@ -184,8 +184,7 @@ func (h *Host) barrier(ctx context.Context) error {
 
 // check records that the journal failed, unless the error is the caller's own.
 func (h *Host) check(ctx context.Context, err error) error {
-	var missing *journal.NotFoundError
-	if ctx.Err() == nil && !errors.As(err, &missing) {
+	if _, missing := errors.AsType[*journal.NotFoundError](err); !missing && ctx.Err() == nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.fail(err)

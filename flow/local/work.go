@@ -105,8 +105,7 @@ func (r *runner) rebuild() error {
 func (h *Host) load(ctx context.Context, id string) (journal.Run, []journal.Record, error) {
 	head, records, err := h.opts.Journal.Load(ctx, id)
 	if err != nil {
-		var missing *journal.NotFoundError
-		if errors.As(err, &missing) || ctx.Err() != nil {
+		if _, missing := errors.AsType[*journal.NotFoundError](err); missing || ctx.Err() != nil {
 			return head, nil, err
 		}
 		return head, nil, &storeError{fmt.Errorf("read the run: %w", err)}
@@ -141,11 +140,10 @@ func (h *Host) markStuck(r *runner, err error) {
 	if _, records, err := h.opts.Journal.Load(context.Background(), run.id); err == nil {
 		c.Unknown = host.UnresolvedKeys(h.events(run.id, append(records, c.Records...)))
 	}
-	var missing *journal.NotFoundError
-	switch err := h.opts.Journal.Write(context.Background(), run.id, false, c); {
-	case errors.As(err, &missing):
+	err = h.opts.Journal.Write(context.Background(), run.id, false, c)
+	if _, missing := errors.AsType[*journal.NotFoundError](err); missing {
 		h.forget(run)
-	case err != nil:
+	} else if err != nil {
 		h.fail(err)
 	}
 	h.freeWorker()
