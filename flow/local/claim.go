@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"facteur/flow/host"
 	"facteur/flow/journal"
@@ -206,14 +205,4 @@ func (h *Host) reopen(ctx context.Context, run *activeRun, head journal.Run, c j
 	run.state = stateParked
 	h.enqueue(run)
 	return nil
-}
-
-// difference returns what is in a and not in b.
-func difference(a, b []string) (out []string) {
-	for _, s := range a {
-		if !slices.Contains(b, s) {
-			out = append(out, s)
-		}
-	}
-	return out
 }

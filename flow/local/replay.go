@@ -17,22 +17,26 @@ func (h *Host) replay(p *plan.Plan, head journal.Run, records []journal.Record, 
 		return nil, start, err
 	}
 	m := machine.New(p, start)
-	for _, record := range records[1:] {
-		event, err := h.decode(head.ID, record)
-		if err != nil {
-			return m, start, err
-		}
-		if event == nil {
+	return m, start, h.replayRecords(m, head.ID, records[1:], each)
+}
+
+// replayRecords applies the events of a run's records to its machine; each is as in replay.
+func (h *Host) replayRecords(m *machine.Machine, run string, records []journal.Record, each func(m *machine.Machine, e machine.Event)) error {
+	for _, record := range records {
+		event, err := h.decode(run, record)
+		switch {
+		case err != nil:
+			return err
+		case event == nil:
 			continue
-		}
-		if each != nil {
+		case each != nil:
 			each(m, event)
 		}
 		if err := m.Apply(event); err != nil {
-			return m, start, err
+			return err
 		}
 	}
-	return m, start, nil
+	return nil
 }
 
 // startOf returns the machine.Start of a stored run, or a *machine.MismatchError if this host

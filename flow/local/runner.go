@@ -38,14 +38,14 @@ type runner struct {
 	startErr   error                    // why a run that was just stored cannot go on
 	restoreErr error                    // why a restored run stops once its calls have ended
 
-	head          *journal.Run    // of a run that starts here
-	fresh         bool            // not stored yet
-	pending       journal.Change  // applied, not stored yet
-	acks          []chan<- error  // replies that wait until pending is stored
-	storedRecords int             // how many records are stored
-	lastActivity  time.Time       // when the last message came
-	unknown       map[string]bool // keys of calls that are stored as unknown
-	final         *host.Result    // set once the end is stored
+	head          *journal.Run   // of a run that starts here
+	fresh         bool           // not stored yet
+	pending       journal.Change // applied, not stored yet
+	acks          []chan<- error // replies that wait until pending is stored
+	storedRecords int            // how many records are stored
+	lastActivity  time.Time      // when the last message came
+	unknown       []string       // keys of calls that are stored as unknown
+	final         *host.Result   // set once the end is stored
 
 	calls sync.WaitGroup
 	wake  chan struct{} // wakes a foreground loop; nil otherwise
@@ -95,7 +95,7 @@ func (r *runner) initRun(p *plan.Plan, start *machine.Start, head *journal.Run) 
 // reported then; those that end by records appended since are reported now.
 func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record) error {
 	before := max(1, len(records)-r.takeUnseenRecords())
-	each := func(*machine.Machine, machine.Event) {}
+	var each func(*machine.Machine, machine.Event)
 	if r.initRestored(&head); r.restored != nil {
 		each = r.restored.observe
 	}
@@ -104,40 +104,26 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 		return err
 	}
 	m.Ended()
-	for _, record := range records[before:] {
-		event, err := r.h.decode(r.id, record)
-		if err != nil {
-			return err
-		}
-		if event == nil {
-			continue
-		}
-		each(m, event)
-		if err := m.Apply(event); err != nil {
-			return err
-		}
+	if err := r.h.replayRecords(m, r.id, records[before:], each); err != nil {
+		return err
 	}
 	if r.restored != nil {
 		r.restored.markEnd(m)
 	}
 	r.m, r.plan, r.started = m, p, start.At
-	unknown := m.Unknown()
-	for _, key := range unknown {
-		r.addUnknown(key)
-	}
-	if head.Unknown > len(unknown) { // a receipt was appended while the run was parked
+	r.unknown = m.Unknown()
+	if head.Unknown > len(r.unknown) { // a receipt was appended while the run was parked
+		var keys []string
 		for _, s := range m.Steps() {
-			r.pending.Settled = append(r.pending.Settled, difference(s.Keys, unknown)...)
+			keys = append(keys, s.Keys...)
 		}
+		r.pending.Settled = difference(keys, r.unknown)
 	}
 	return nil
 }
 
 // takeUnseenRecords returns and resets activeRun.unseenRecords.
 func (r *runner) takeUnseenRecords() int {
-	if r.run == nil {
-		return 0
-	}
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
 	n := r.run.unseenRecords

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"facteur/flow/journal"
 	"facteur/flow/machine"
@@ -93,34 +94,19 @@ func (r *runner) acknowledge(err error) {
 // updateUnknown keeps the journal's unknown calls in step with the machine's.
 func (r *runner) updateUnknown() {
 	now := r.m.Unknown()
-	if len(now) == 0 && len(r.unknown) == 0 {
+	if slices.Equal(now, r.unknown) {
 		return
 	}
-	for _, key := range now {
-		if r.unknown[key] {
-			continue
-		}
-		r.addUnknown(key)
-		r.pending.Unknown = append(r.pending.Unknown, key)
-	}
-	if len(now) == len(r.unknown) {
-		return
-	}
-	still := make(map[string]bool, len(now))
-	for _, key := range now {
-		still[key] = true
-	}
-	for key := range r.unknown {
-		if !still[key] {
-			delete(r.unknown, key)
-			r.pending.Settled = append(r.pending.Settled, key)
-		}
-	}
+	r.pending.Unknown = append(r.pending.Unknown, difference(now, r.unknown)...)
+	r.pending.Settled = append(r.pending.Settled, difference(r.unknown, now)...)
+	r.unknown = now
 }
 
-func (r *runner) addUnknown(key string) {
-	if r.unknown == nil {
-		r.unknown = map[string]bool{}
+// difference returns what is in a and not in b.
+func difference(a, b []string) []string {
+	in := make(map[string]bool, len(b))
+	for _, s := range b {
+		in[s] = true
 	}
-	r.unknown[key] = true
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
 }
