@@ -52,7 +52,7 @@ func (r *runner) fireFeed(i int) error {
 		e := *f.Event
 		e.At = r.now()
 		if e.ID == "" {
-			e.ID = fmt.Sprintf("event-%s-%d", r.id, i) // unique among the runs of the journal
+			e.ID = fmt.Sprintf("event-%s-%d", r.run.id, i) // unique among the runs of the journal
 		}
 		return r.h.Deliver(context.Background(), e)
 	}

@@ -56,7 +56,7 @@ func (f *Foreground) Run(ctx context.Context, p *plan.Plan, s Start) (*host.Resu
 	}
 	defer h.unregister(r)
 	start := &machine.Start{
-		Run: r.id, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random,
+		Run: r.run.id, At: r.now(), Inputs: s.Inputs, Seed: s.Seed, Receipts: h.opts.Receipts, Random: s.Random,
 	}
 	if start.Seed == nil {
 		start.Seed = host.NewSeed()
@@ -100,7 +100,7 @@ func (h *Host) register(id, flow string) (*runner, error) {
 	run := &activeRun{id: id, flow: flow}
 	h.runs[id] = run
 	r := h.attachRunner(run)
-	r.foreground, r.wake = true, make(chan struct{}, 1)
+	r.foreground, r.inbox.wake = true, make(chan struct{}, 1)
 	rest := h.receipts[:0]
 	for _, receipt := range h.receipts {
 		if call.RunOf(receipt.Key) == id {

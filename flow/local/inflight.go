@@ -56,8 +56,8 @@ func (r *runner) startCall(c *machine.Call) error {
 	}
 	r.calls.Add(1)
 	switch {
-	case r.virtual != nil:
-		r.virtual.Go(ic.do)
+	case r.h.virtual != nil:
+		r.h.virtual.Go(ic.do)
 	case r.h.opened:
 		r.h.pool.Go(ic.do)
 	default:
@@ -162,7 +162,7 @@ func (ic *inFlightCall) finish(o *call.Outcome) {
 	default:
 		r.h.noteOutcome(ic.Connection, o)
 	}
-	stopped := r.enqueue(message{event: machine.Answered{At: now, Key: ic.Key, Outcome: *o}})
+	stopped := r.inbox.put(message{event: machine.Answered{At: now, Key: ic.Key, Outcome: *o}})
 	r.calls.Done()
 	if stopped {
 		r.work()
@@ -189,8 +189,8 @@ func (r *runner) cancelCall(key string) {
 		return
 	}
 	ic.cancel()
-	if r.virtual != nil {
-		r.virtual.Interrupt()
+	if r.h.virtual != nil {
+		r.h.virtual.Interrupt()
 	}
 }
 
@@ -203,11 +203,11 @@ func (r *runner) drainCalls() {
 			ic.cancel()
 		}
 	}
-	if r.virtual != nil {
+	if r.h.virtual != nil {
 		for _, ic := range r.inFlight {
 			ic.cancel()
 		}
-		r.virtual.Interrupt()
+		r.h.virtual.Interrupt()
 	}
 	r.calls.Wait()
 }

@@ -45,7 +45,7 @@ const (
 // its time does. The caller holds h.mu.
 func (r *runner) yield() (gone bool, err error) {
 	h, run := r.h, r.run
-	if !r.isIdle(false) {
+	if !r.inbox.isIdle(false) {
 		return false, nil
 	}
 	h.resolveDeliveries(run, r.m) // it has decided on the events that it was offered
@@ -65,7 +65,7 @@ func (r *runner) yield() (gone bool, err error) {
 		next = retryAt
 	}
 	h.setTimer(run, next)
-	return r.isIdle(true), nil
+	return r.inbox.isIdle(true), nil
 }
 
 // mayPark tells whether a run that is idle until then may be parked: it has no call in flight,
@@ -110,7 +110,7 @@ func (r *runner) park(until time.Time) (bool, error) {
 		waits.Note = note.encode()
 	}
 	c := journal.Change{Status: string(host.Waiting), Waits: waits}
-	if err := h.opts.Journal.Write(context.Background(), r.id, false, c); err != nil {
+	if err := h.opts.Journal.Write(context.Background(), r.run.id, false, c); err != nil {
 		return false, &storeError{fmt.Errorf("store what the run waits for: %w", err)}
 	}
 	for _, q := range r.callQueues {

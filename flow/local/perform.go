@@ -90,7 +90,7 @@ func (r *runner) takeUp(calls ...*machine.Call) error {
 		}
 		taken = true
 	}
-	if taken || r.fresh && len(wanted) > 0 {
+	if taken || r.head != nil && len(wanted) > 0 {
 		if err := r.flush(true); err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (r *runner) takeUp(calls ...*machine.Call) error {
 
 // takenEvent is the event from which on a call may have happened.
 func (r *runner) takenEvent(c *machine.Call) machine.Taken {
-	if to := r.h.recipient(r.planned, &c.Call); to != "" {
+	if to := r.h.recipient(r.plan, &c.Call); to != "" {
 		r.pending.Recipients = append(r.pending.Recipients, to)
 	}
 	return machine.Taken{At: r.now(), Key: c.Key, Fingerprint: c.Fingerprint}

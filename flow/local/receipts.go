@@ -97,11 +97,8 @@ func (r *runner) applyMissedReceipts() error {
 // h.mu.
 func (h *Host) postpone(r *runner) {
 	run := r.run
-	for _, i := range r.takeInbox() {
-		if i.reply != nil {
-			i.reply <- errDetached
-		}
-	}
+	r.rejectWaiting()
+	r.inbox.take()
 	run.runner, run.state, run.subs, run.receiptKeys = nil, stateParked, r.oldSubs, host.OpenCalls(r.m)
 	run.parkCount++
 	h.setTimer(run, h.now().Add(receiptsRetry))

@@ -10,6 +10,7 @@ import (
 	"facteur/flow/call"
 	"facteur/flow/journal"
 	"facteur/flow/machine"
+	"facteur/flow/plan"
 )
 
 // callWindow is how many call numbers below and above a run's own are searched for receipts.
@@ -61,14 +62,14 @@ type restoredRun struct {
 }
 
 // initRestored sets r.restored if the run is from a backup, before its events are applied.
-func (r *runner) initRestored(head *journal.Run) {
+func (r *runner) initRestored(p *plan.Plan, head *journal.Run) {
 	backups := r.h.backupsOf(head)
 	if len(backups) == 0 {
 		return
 	}
 	rr := &restoredRun{at: backups[0].At, since: r.h.since(head), lastNumber: -1, acted: len(backups) > 1}
 	rr.fixedCalls = sync.OnceValue(func() bool {
-		return r.plan.FixedCalls(func(place string) bool {
+		return p.FixedCalls(func(place string) bool {
 			return slices.ContainsFunc(rr.begunSteps, func(s *machine.Step) bool { return s.Path == place })
 		})
 	})

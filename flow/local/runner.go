@@ -13,20 +13,16 @@ import (
 )
 
 // A runner executes one run. Only its loop touches the machine; everything else sends it
-// messages. A foreground loop waits for them. In an opened host the loop returns when it is
-// idle, and whoever sends the next message starts it again: no goroutine blocks while a call
-// is in flight.
+// messages. No goroutine blocks while a call is in flight: see mailbox.
 type runner struct {
 	h          *Host
 	run        *activeRun
 	m          *machine.Machine
-	plan       *plan.Plan
-	planned    *host.CachedPlan // nil in the foreground
-	virtual    *host.Virtual    // nil: real time
-	id         string
+	plan       *host.CachedPlan // nil in the foreground
 	started    time.Time
 	foreground bool         // never parked; cancelled when the context of Run or Resume ends
 	restored   *restoredRun // nil: not from a backup
+	inbox      mailbox
 
 	jobs       jobQueue
 	callQueues map[string]*callQueue // by limit
@@ -34,12 +30,12 @@ type runner struct {
 	nextSeq    int64
 	newAwaits  []machine.Await          // not subscribed yet
 	inFlight   map[string]*inFlightCall // by key
+	calls      sync.WaitGroup           // of inFlight
 	stepFault  error                    // OnStep panicked
 	startErr   error                    // why a run that was just stored cannot go on
 	restoreErr error                    // why a restored run stops once its calls have ended
 
-	head          *journal.Run   // of a run that starts here
-	fresh         bool           // not stored yet
+	head          *journal.Run   // of a run that is not stored yet
 	pending       journal.Change // applied, not stored yet
 	acks          []chan<- error // replies that wait until pending is stored
 	storedRecords int            // how many records are stored
@@ -47,30 +43,13 @@ type runner struct {
 	unknown       []string       // keys of calls that are stored as unknown
 	final         *host.Result   // set once the end is stored
 
-	calls sync.WaitGroup
-	wake  chan struct{} // wakes a foreground loop; nil otherwise
-
-	mu       sync.Mutex
-	inbox    []message
-	notified bool // there is something to do
-	stopped  bool // the loop has returned: whoever sends a message restarts it
-
 	subs    map[int]*subscription  // written with h.mu held
 	oldSubs []journal.Subscription // from before it was rebuilt, until newAwaits are subscribed
 }
 
-// A message is something for a runner's loop: an event, or what yields one.
-type message struct {
-	event machine.Event
-	// decide returns the event, nil for none. Its error goes to reply only.
-	decide func(m *machine.Machine) (machine.Event, error)
-	begin  *inFlightCall // a call that asks to be taken up
-	reply  chan<- error  // gets the error of storing the event, not necessarily durably; may be nil
-}
-
 // attachRunner gives a run a runner. The caller holds h.mu.
 func (h *Host) attachRunner(run *activeRun) *runner {
-	r := &runner{h: h, run: run, virtual: h.virtual, id: run.id}
+	r := &runner{h: h, run: run}
 	run.state, run.runner = stateRunning, r
 	return r
 }
@@ -81,11 +60,11 @@ func (r *runner) initRun(p *plan.Plan, start *machine.Start, head *journal.Run) 
 	if err != nil {
 		return err
 	}
-	r.head, r.fresh = head, true
+	r.head = head
 	r.pending.Records = append(make([]journal.Record, 0, 2), first) // room for a Taken beside it
-	r.plan, r.started = p, start.At
+	r.started = start.At
 	r.m = machine.New(p, *start)
-	if r.initRestored(head); r.restored != nil {
+	if r.initRestored(p, head); r.restored != nil {
 		r.restored.markEnd(r.m)
 	}
 	return nil
@@ -96,7 +75,7 @@ func (r *runner) initRun(p *plan.Plan, start *machine.Start, head *journal.Run) 
 func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record) error {
 	before := max(1, len(records)-r.takeUnseenRecords())
 	var each func(*machine.Machine, machine.Event)
-	if r.initRestored(&head); r.restored != nil {
+	if r.initRestored(p, &head); r.restored != nil {
 		each = r.restored.observe
 	}
 	m, start, err := r.h.replay(p, head, records[:before], each)
@@ -104,13 +83,13 @@ func (r *runner) replay(p *plan.Plan, head journal.Run, records []journal.Record
 		return err
 	}
 	m.Ended()
-	if err := r.h.replayRecords(m, r.id, records[before:], each); err != nil {
+	if err := r.h.replayRecords(m, r.run.id, records[before:], each); err != nil {
 		return err
 	}
 	if r.restored != nil {
 		r.restored.markEnd(m)
 	}
-	r.m, r.plan, r.started = m, p, start.At
+	r.m, r.started = m, start.At
 	r.unknown = m.Unknown()
 	if head.Unknown > len(r.unknown) { // a receipt was appended while the run was parked
 		var keys []string
@@ -133,52 +112,16 @@ func (r *runner) takeUnseenRecords() int {
 
 // post sends a message to the loop.
 func (r *runner) post(m message) {
-	if r.enqueue(m) {
+	if r.inbox.put(m) {
 		r.h.pool.Go(r.work)
 	}
 }
 
 // notify has the loop check again what it waits for.
 func (r *runner) notify() {
-	if r.enqueue() {
+	if r.inbox.put() {
 		r.h.pool.Go(r.work)
 	}
-}
-
-// enqueue adds messages, or, with none, only notifies. If it returns true the loop has
-// returned, and the caller must restart it with work.
-func (r *runner) enqueue(messages ...message) (stopped bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inbox = append(r.inbox, messages...)
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-	stopped = r.stopped
-	r.notified, r.stopped = true, false
-	return stopped
-}
-
-func (r *runner) takeInbox() []message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	messages := r.inbox
-	r.inbox = nil
-	return messages
-}
-
-// isIdle tells whether nothing came since it was called last. If so, and the loop is about to
-// return, whoever sends the next message restarts it.
-func (r *runner) isIdle(ends bool) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.notified || len(r.inbox) > 0 {
-		r.notified = false
-		return false
-	}
-	r.stopped = ends
-	return true
 }
 
 func (r *runner) now() time.Time { return r.h.opts.Clock.Now() }
@@ -200,7 +143,7 @@ func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 			return false, r.restoreErr
 		}
 		// Messages go before jobs that are due: an event that came in time is not late.
-		messages, done := r.takeInbox(), false
+		messages, done := r.inbox.take(), false
 		if len(messages) == 0 {
 			var err error
 			if done, err = r.runDueJobs(); err != nil {
@@ -229,7 +172,7 @@ func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 		}
 		for i, m := range messages {
 			if err := r.handle(m); err != nil {
-				r.requeue(messages[i:])
+				r.inbox.putBack(messages[i:])
 				return false, err
 			}
 		}
@@ -260,7 +203,7 @@ func (r *runner) yieldOrWait(ctx context.Context) (gone bool, err error) {
 		return true, err
 	}
 	if r.foreground {
-		return false, r.h.opts.Clock.Wait(ctx, r.jobs.next(), r.wake)
+		return false, r.h.opts.Clock.Wait(ctx, r.jobs.next(), r.inbox.wake)
 	}
 	if err := r.h.failed(); err != nil {
 		return true, err
@@ -345,7 +288,7 @@ func (r *runner) end(result *machine.Result) error {
 	if err := r.flush(r.foreground); err != nil {
 		return err
 	}
-	r.final = host.ResultOf(r.m, r.id, r.plan.Name, r.started)
+	r.final = host.ResultOf(r.m, r.run.id, r.run.flow, r.started)
 	return nil
 }
 
@@ -354,7 +297,7 @@ func (r *runner) result() *host.Result {
 	if r.final != nil {
 		return r.final
 	}
-	out := host.ResultOf(r.m, r.id, r.plan.Name, r.started)
+	out := host.ResultOf(r.m, r.run.id, r.run.flow, r.started)
 	out.Result = machine.Result{Status: machine.Running}
 	return out
 }
@@ -372,23 +315,16 @@ func (r *runner) reportStep(s *machine.Step) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			r.stepFault = fmt.Errorf("the run %s continued, but reporting its step %s failed: %v", r.id, s.Path, v)
+			r.stepFault = fmt.Errorf("the run %s continued, but reporting its step %s failed: %v", r.run.id, s.Path, v)
 		}
 	}()
-	r.h.opts.OnStep(r.id, s, r.m.Sensitive())
-}
-
-// requeue puts messages back that could not be stored.
-func (r *runner) requeue(messages []message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inbox = append(messages, r.inbox...)
+	r.h.opts.OnStep(r.run.id, s, r.m.Sensitive())
 }
 
 // salvage applies the outcomes that came and could not be stored, so that the result which
 // goes with the journal's error includes them. In the journal these calls stay unknown.
 func (r *runner) salvage() {
-	for _, m := range r.takeInbox() {
+	for _, m := range r.inbox.take() {
 		if answered, ok := m.event.(machine.Answered); ok {
 			_ = r.m.Apply(answered)
 		}

@@ -126,20 +126,20 @@ func (r *runner) create(p *host.CachedPlan, start *machine.Start, head *journal.
 		}
 		switch _, unstored := errors.AsType[*storeError](err); {
 		case err == nil || unstored || errors.Is(err, ErrCrashed):
-		case r.m != nil && !r.fresh:
+		case r.m != nil && r.head == nil:
 			r.startErr, err = err, nil
 		default:
 			err = fmt.Errorf("start the run: %w", err)
 		}
 	}()
-	r.planned = p
+	r.plan = p
 	if err := r.initRun(p.Plan, start, head); err != nil {
 		return err
 	}
 	if err := r.perform(); err != nil {
 		return err
 	}
-	if r.fresh {
+	if r.head != nil {
 		if err := r.flush(true); err != nil {
 			return err
 		}

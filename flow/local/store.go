@@ -22,7 +22,7 @@ func (r *runner) apply(event machine.Event) error {
 	if isAnswer && r.crash(Sent, r.inFlight[answered.Key]) {
 		return r.crashed()
 	}
-	record, err := r.h.encode(r.id, event)
+	record, err := r.h.encode(r.run.id, event)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (r *runner) crashed() error {
 func (r *runner) flush(durable bool) error {
 	r.updateUnknown()
 	c := &r.pending
-	if !durable && !r.fresh && len(c.Records) == 0 && c.Status == "" && len(c.Unknown) == 0 && len(c.Settled) == 0 {
+	if !durable && r.head == nil && len(c.Records) == 0 && c.Status == "" && len(c.Unknown) == 0 && len(c.Settled) == 0 {
 		r.acknowledge(nil)
 		return nil
 	}
@@ -71,14 +71,14 @@ func (r *runner) flush(durable bool) error {
 
 func (r *runner) write(durable bool) error {
 	ctx := context.Background()
-	if r.fresh {
+	if r.head != nil {
 		if err := r.h.opts.Journal.Create(ctx, *r.head, r.pending); err != nil {
 			return &storeError{fmt.Errorf("store the run: %w", err)}
 		}
-		r.fresh = false
+		r.head = nil
 		return nil
 	}
-	if err := r.h.opts.Journal.Write(ctx, r.id, durable, r.pending); err != nil {
+	if err := r.h.opts.Journal.Write(ctx, r.run.id, durable, r.pending); err != nil {
 		return &storeError{fmt.Errorf("store what happened: %w", err)}
 	}
 	return nil

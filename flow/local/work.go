@@ -41,7 +41,7 @@ func (r *runner) work() {
 	}
 	h.mu.Unlock()
 	if stuck {
-		r.guard(func() { h.opts.OnStuck(r.id, err) })
+		r.guard(func() { h.opts.OnStuck(r.run.id, err) })
 	}
 	if r.final != nil && h.opts.OnEnd != nil {
 		r.guard(func() { h.opts.OnEnd(r.final) })
@@ -67,7 +67,7 @@ func (r *runner) rebuildAndLoop() (ended bool, err error) {
 	return r.loop(context.Background())
 }
 
-func (r *runner) panicked(v any) { r.h.panicked(r.id, v) }
+func (r *runner) panicked(v any) { r.h.panicked(r.run.id, v) }
 
 func (h *Host) panicked(run string, v any) {
 	if h.opts.Panicked != nil {
@@ -86,7 +86,7 @@ func (r *runner) guard(f func()) {
 }
 
 func (r *runner) rebuild() error {
-	head, records, err := r.h.load(context.Background(), r.id)
+	head, records, err := r.h.load(context.Background(), r.run.id)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (r *runner) rebuild() error {
 	if err := r.replay(p.Plan, head, records); err != nil {
 		return err
 	}
-	r.planned = p
+	r.plan = p
 	return r.applyMissedReceipts()
 }
 
@@ -154,20 +154,20 @@ func (h *Host) markStuck(r *runner, err error) {
 func (r *runner) outcomes() (records []journal.Record) {
 	var answered []journal.Record
 	keys := map[string]bool{}
-	messages := r.takeInbox()
+	messages := r.inbox.take()
 	for _, m := range messages {
 		event, ok := m.event.(machine.Answered)
 		if ic := r.inFlight[event.Key]; ok && (ic == nil || ic.taken) {
-			if record, err := r.h.encode(r.id, event); err == nil {
+			if record, err := r.h.encode(r.run.id, event); err == nil {
 				answered, keys[event.Key] = append(answered, record), true
 			}
 		}
 	}
-	r.requeue(messages)
+	r.inbox.putBack(messages)
 	pending := r.pending.Records
 	events := make([]machine.Event, len(pending))
 	for i, record := range pending {
-		events[i], _ = r.h.decode(r.id, record) // cannot fail: it was just encoded
+		events[i], _ = r.h.decode(r.run.id, record) // cannot fail: it was just encoded
 		if event, ok := events[i].(machine.Answered); ok {
 			keys[event.Key] = true
 		}
@@ -204,20 +204,17 @@ func (h *Host) detach(r *runner) {
 	h.clearHolds(run)
 	r.releaseWaiters()
 	r.rejectWaiting()
-	r.takeInbox()
+	r.inbox.take()
 }
 
 // rejectWaiting replies errDetached to those who wait for the runner.
 func (r *runner) rejectWaiting() {
 	r.acknowledge(errDetached)
-	messages := r.takeInbox()
+	messages := r.inbox.take()
 	for i := range messages {
-		if messages[i].reply != nil {
-			messages[i].reply <- errDetached
-			messages[i].reply = nil
-		}
+		messages[i].answer(errDetached)
 	}
-	r.requeue(messages)
+	r.inbox.putBack(messages)
 }
 
 // forget removes a run. Those who wait for its end look it up again. The caller holds h.mu.
