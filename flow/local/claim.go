@@ -16,6 +16,12 @@ const statusRunning = string(machine.Running)
 // if it has one, otherwise by writing its journal here. decide returns the event, or nil when
 // there is none after all.
 func (h *Host) applyEvent(ctx context.Context, id string, decide func(m *machine.Machine) (machine.Event, error)) error {
+	return h.change(ctx, id, decide, func(run *activeRun) error { return h.applyStored(ctx, run, decide) })
+}
+
+// change has the runner of a run apply an event, or, if it has none, calls claimed, which ends the
+// claim.
+func (h *Host) change(ctx context.Context, id string, decide func(m *machine.Machine) (machine.Event, error), claimed func(*activeRun) error) error {
 	for {
 		run, err := h.claim(ctx, id)
 		if err != nil {
@@ -24,7 +30,7 @@ func (h *Host) applyEvent(ctx context.Context, id string, decide func(m *machine
 		if run == nil {
 			err = h.applyByRunner(ctx, id, decide)
 		} else {
-			err = h.applyStored(ctx, run, decide)
+			err = claimed(run)
 		}
 		if !errors.Is(err, errDetached) {
 			return err
@@ -161,31 +167,25 @@ func (h *Host) reopen(ctx context.Context, run *activeRun, head journal.Run, c j
 	h.mu.Lock()
 	run.flow = head.Flow
 	c.Status = statusRunning
-	waits := false
+	queued, rejected := false, false
 	if head.Lock != "" && p.Concurrency != nil {
-		run.lock = h.lockFor(head.Lock, 0)
-		if run.lock.limit == 0 { // no run of this key was started since the host was opened
-			run.lock.limit = p.Concurrency.Limit
+		l := h.lockFor(head.Lock, 0)
+		if l.limit == 0 { // no run of this key was started since the host was opened
+			l.limit = p.Concurrency.Limit
 		}
-		switch waits = run.lock.full(); {
-		case waits && p.Concurrency.Reject:
-			run.lock = nil
-			h.mu.Unlock()
-			return host.ConcurrencyReached(run.id)
-		case waits:
-			run.lock.unstored++
-		default:
-			run.lock.holders++
-		}
+		queued, rejected = l.admit(run, p.Concurrency.Reject)
 	}
 	h.mu.Unlock()
-	if waits {
-		c.Status, c.Waits = string(host.Queued), &journal.Waits{Note: waitNote{Queued: true, Limit: run.lock.limit}.encode()}
+	if rejected {
+		return host.ConcurrencyReached(run.id)
+	}
+	if queued {
+		c.Status, c.Waits = string(host.Queued), queuedWaits(run.lock.limit)
 	}
 	if err := h.opts.Journal.Write(ctx, run.id, true, c); err != nil {
 		h.mu.Lock()
 		if l := run.lock; l != nil {
-			if run.lock = nil; waits {
+			if run.lock = nil; queued {
 				l.unstored--
 			} else {
 				l.holders--
@@ -197,7 +197,7 @@ func (h *Host) reopen(ctx context.Context, run *activeRun, head journal.Run, c j
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if waits {
+	if queued {
 		run.state = stateQueued
 		h.enqueueLocked(run) // release begins it at the earliest
 		return nil

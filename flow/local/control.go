@@ -12,35 +12,23 @@ import (
 
 // Cancel implements host.Host.
 func (h *Host) Cancel(ctx context.Context, id, reason string) error {
-	for {
-		run, err := h.claim(ctx, id)
-		if err != nil {
-			return err
+	decide := func(m *machine.Machine) (machine.Event, error) {
+		if m.Result() != nil {
+			return nil, hasEnded(id, string(m.Result().Status))
 		}
-		if run == nil {
-			err = h.applyByRunner(ctx, id, func(m *machine.Machine) (machine.Event, error) {
-				if m.Result() != nil {
-					return nil, hasEnded(id, string(m.Result().Status))
-				}
-				return machine.CancelRequested{At: h.now(), Reason: reason}, nil
-			})
-		} else {
-			err = h.cancelClaimed(ctx, run, reason)
-		}
-		if !errors.Is(err, errDetached) {
-			return notFound(err)
-		}
+		return machine.CancelRequested{At: h.now(), Reason: reason}, nil
 	}
+	return notFound(h.change(ctx, id, decide, func(run *activeRun) error { return h.cancelClaimed(ctx, run, reason) }))
 }
 
-// cancelClaimed cancels a run that the caller has claimed.
+// cancelClaimed cancels a run that the caller has claimed, and ends the claim.
 func (h *Host) cancelClaimed(ctx context.Context, run *activeRun, reason string) error {
 	defer h.release(run)
+	head, records, err := h.load(ctx, run.id)
+	if err != nil {
+		return err
+	}
 	if run.state == stateEnded {
-		head, _, err := h.load(ctx, run.id)
-		if err != nil {
-			return err
-		}
 		return hasEnded(run.id, head.Status)
 	}
 	record, err := h.encode(run.id, machine.CancelRequested{At: h.now(), Reason: reason})
@@ -48,24 +36,15 @@ func (h *Host) cancelClaimed(ctx context.Context, run *activeRun, reason string)
 		return err
 	}
 	c := journal.Change{Records: []journal.Record{record}, Status: statusRunning, Waits: &journal.Waits{}}
-	queues := run.state == stateQueued || run.wasQueued
-	never := queues || run.state == stateStuck // whether it has nothing left to do, so that it ends here
-	if queues {
-		_, records, err := h.load(ctx, run.id)
-		if err != nil {
-			return err
-		}
-		never = len(records) == 1 // a run that was queued for a retry still runs its finally steps
+	queued, ends := run.state == stateQueued || run.wasQueued, false // ends: it has nothing left to do
+	switch {
+	case queued:
+		ends = len(records) == 1 // a run that was queued for a retry still runs its finally steps
+	case run.state == stateStuck: // its calls may have happened, and no replay will tell
+		ends, c.Unknown = true, host.UnresolvedKeys(h.events(run.id, records))
 	}
-	if never {
+	if ends {
 		c.Status, c.Ended = string(machine.Cancelled), h.now()
-	}
-	if run.state == stateStuck { // its calls may have happened, and no replay will tell
-		_, records, err := h.load(ctx, run.id)
-		if err != nil {
-			return err
-		}
-		c.Unknown = host.UnresolvedKeys(h.events(run.id, records))
 	}
 	if err := h.opts.Journal.Write(ctx, run.id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store that the run is cancelled: %w", err))
@@ -73,14 +52,14 @@ func (h *Host) cancelClaimed(ctx context.Context, run *activeRun, reason string)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case never:
+	case ends:
 		h.releaseLock(run)
 		run.state = stateEnded
 		if len(c.Unknown) > 0 {
 			h.unknown[run.id] = true
 		}
 	case run.state != stateReady:
-		if queues {
+		if queued {
 			h.releaseLock(run)
 			run.wasQueued = false
 		}
@@ -140,7 +119,7 @@ func (h *Host) Release(ctx context.Context, id string) error {
 	l := run.lock
 	c := journal.Change{Status: statusRunning, Waits: &journal.Waits{}}
 	if run.wasQueued {
-		c.Status, c.Waits = string(host.Queued), &journal.Waits{Note: waitNote{Queued: true, Limit: l.limit}.encode()}
+		c.Status, c.Waits = string(host.Queued), queuedWaits(l.limit)
 	}
 	if err := h.opts.Journal.Write(ctx, id, true, c); err != nil {
 		return h.check(ctx, fmt.Errorf("store that the run is released: %w", err))

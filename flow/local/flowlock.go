@@ -45,8 +45,21 @@ func (h *Host) lockFor(key string, limit int) *flowLock {
 	return l
 }
 
-// full tells whether another run has to queue.
-func (l *flowLock) full() bool { return l.holders >= l.limit || len(l.queue)+l.unstored > 0 }
+// admit gives a run the lock, or a place in its queue, which enqueueLocked takes once that is
+// stored. If the flow rejects runs over the limit it gets neither.
+func (l *flowLock) admit(run *activeRun, reject bool) (queued, rejected bool) {
+	switch full := l.holders >= l.limit || len(l.queue)+l.unstored > 0; {
+	case !full:
+		l.holders++
+	case reject:
+		return false, true
+	default:
+		l.unstored++
+		queued = true
+	}
+	run.lock = l
+	return queued, false
+}
 
 // enqueueLocked appends a queued run, which is stored by now, to its lock's queue. The caller
 // holds h.mu.

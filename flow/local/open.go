@@ -109,7 +109,7 @@ func (h *Host) loadState(ctx context.Context) error {
 	for i, run := range newlyHeld {
 		c := journal.Change{Status: string(host.Held)}
 		if run.wasQueued {
-			c.Waits = &journal.Waits{Note: waitNote{Queued: true, Limit: run.lock.limit}.encode()}
+			c.Waits = queuedWaits(run.lock.limit)
 		}
 		if err := h.opts.Journal.Write(ctx, run.id, i == len(newlyHeld)-1, c); err != nil {
 			return fmt.Errorf("store that runs are held: %w", err)

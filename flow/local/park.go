@@ -24,6 +24,11 @@ func (n waitNote) encode() json.RawMessage {
 	return body
 }
 
+// queuedWaits is what a queued run waits for.
+func queuedWaits(limit int) *journal.Waits {
+	return &journal.Waits{Note: waitNote{Queued: true, Limit: limit}.encode()}
+}
+
 func decodeNote(body json.RawMessage) (n waitNote) {
 	if len(body) > 0 {
 		_ = json.Unmarshal(body, &n) // an unreadable note counts as empty

@@ -97,17 +97,14 @@ func (h *Host) reserve(ctx context.Context, id string, p *plan.Plan, lockKey str
 	run = &activeRun{id: id, flow: p.Name, state: stateReady, claimed: true}
 	h.runs[id] = run
 	if lockKey != "" {
-		run.lock = h.lockFor(lockKey, p.Concurrency.Limit)
-		if run.lock.full() {
-			if p.Concurrency.Reject {
-				run.lock, run.state = nil, stateEnded
-			} else {
-				run.state = stateQueued
-				run.lock.unstored++
-			}
+		switch queued, rejected := h.lockFor(lockKey, p.Concurrency.Limit).admit(run, p.Concurrency.Reject); {
+		case queued:
+			run.state = stateQueued
+			return run, nil, nil
+		case rejected:
+			run.state = stateEnded
 			return run, nil, nil
 		}
-		run.lock.holders++
 	}
 	if h.freeWorkers > 0 && h.runQueue.len == 0 {
 		h.freeWorkers--
@@ -158,7 +155,7 @@ func (h *Host) storeWaiting(run *activeRun, p *plan.Plan, start *machine.Start, 
 	switch run.state {
 	case stateQueued:
 		head.Status = string(host.Queued)
-		c.Waits = &journal.Waits{Note: waitNote{Queued: true, Limit: p.Concurrency.Limit}.encode()}
+		c.Waits = queuedWaits(p.Concurrency.Limit)
 	case stateEnded:
 		head.Status, head.Ended = string(host.Rejected), start.At
 	}
