@@ -1,7 +1,9 @@
 package local
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -133,37 +135,18 @@ func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 		if err := r.advance(); err != nil {
 			return false, err
 		}
-		if result := r.m.Result(); result != nil && len(r.inFlight) == 0 {
+		switch result := r.m.Result(); {
+		case len(r.inFlight) > 0:
+		case result != nil:
 			return true, r.end(result)
+		case r.restoreErr != nil:
+			return false, cmp.Or(r.flush(false), r.restoreErr)
 		}
-		if r.restoreErr != nil && len(r.inFlight) == 0 {
-			if err := r.flush(false); err != nil {
-				return false, err
-			}
-			return false, r.restoreErr
-		}
-		// Messages go before jobs that are due: an event that came in time is not late.
-		messages, done := r.inbox.take(), false
-		if len(messages) == 0 {
-			var err error
-			if done, err = r.runDueJobs(); err != nil {
-				return false, err
-			}
-		}
-		err := soft.Err()
-		if len(messages) == 0 && !done && err == nil {
-			var gone bool
-			if gone, err = r.yieldOrWait(soft); gone {
-				return false, err
-			}
-		}
-		if _, stuck := err.(*host.StuckError); stuck {
-			return false, &host.StuckError{Waits: r.awaitedEvents()}
-		}
-		if _, failed := err.(*storeError); failed {
+		messages, gone, err := r.next(soft)
+		if gone || err != nil {
 			return false, err
 		}
-		if err != nil {
+		if soft.Err() != nil {
 			soft = context.WithoutCancel(ctx)
 			messages = append(messages, message{event: machine.CancelRequested{At: r.now(), Reason: "interrupted"}})
 		}
@@ -177,6 +160,20 @@ func (r *runner) loop(ctx context.Context) (ended bool, err error) {
 			}
 		}
 	}
+}
+
+// next returns the messages that came. Without any it runs the jobs that are due, and without
+// those it waits. gone means that the loop must return.
+func (r *runner) next(ctx context.Context) (messages []message, gone bool, err error) {
+	// Messages go before jobs that are due: an event that came in time is not late.
+	if messages = r.inbox.take(); len(messages) > 0 {
+		return messages, false, nil
+	}
+	if done, err := r.runDueJobs(); done || err != nil || ctx.Err() != nil {
+		return nil, false, err
+	}
+	gone, err = r.yieldOrWait(ctx)
+	return nil, gone, err
 }
 
 // advance executes what the machine wants, updates subscriptions and reports steps.
@@ -200,13 +197,17 @@ func (r *runner) advance() error {
 // that the loop must return.
 func (r *runner) yieldOrWait(ctx context.Context) (gone bool, err error) {
 	if err := r.flush(false); err != nil {
-		return true, err
+		return false, err
 	}
 	if r.foreground {
-		return false, r.h.opts.Clock.Wait(ctx, r.jobs.next(), r.inbox.wake)
+		err := r.h.opts.Clock.Wait(ctx, r.jobs.next(), r.inbox.wake)
+		if _, stuck := errors.AsType[*host.StuckError](err); stuck {
+			return false, &host.StuckError{Waits: r.awaitedEvents()}
+		}
+		return false, nil
 	}
 	if err := r.h.failed(); err != nil {
-		return true, err
+		return false, err
 	}
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
@@ -225,40 +226,39 @@ func (r *runner) handle(m message) error {
 	event := m.event
 	if m.decide != nil {
 		var err error
-		if event, err = m.decide(r.m); err != nil {
+		if event, err = m.decide(r.m); event == nil || err != nil {
 			m.reply <- err
 			return nil
 		}
-		if event == nil {
-			m.reply <- nil
-			return nil
+	}
+	switch e := event.(type) {
+	case machine.Answered:
+		if ic := r.inFlight[e.Key]; !ic.taken {
+			if !r.m.Wants(ic.Call) {
+				delete(r.inFlight, e.Key)
+				return nil
+			}
+			if ic.paused {
+				e.Outcome = host.HeldOutcome("held", errPaused.Error())
+				event = e
+			}
+			if err := r.apply(r.takenEvent(ic.Call)); err != nil {
+				return err
+			}
+		}
+	case machine.Arrived:
+		if !r.m.Wants(machine.Await{ID: e.Await}) {
+			return nil // the run stopped waiting meanwhile
+		}
+	case machine.Received:
+		if r.restored != nil && !r.acceptReceipt(e.Receipt.Key) {
+			event = nil
 		}
 	}
-	if a, ok := event.(machine.Answered); ok && !r.inFlight[a.Key].taken { // it was never taken up
-		ic := r.inFlight[a.Key]
-		if !r.m.Wants(ic.Call) {
-			delete(r.inFlight, a.Key)
-			return nil
-		}
-		if ic.paused {
-			a.Outcome = host.HeldOutcome("held", errPaused.Error())
-			event = a
-		}
-		if err := r.apply(r.takenEvent(ic.Call)); err != nil {
+	if event != nil {
+		if err := r.apply(event); err != nil {
 			return err
 		}
-	}
-	if a, ok := event.(machine.Arrived); ok && !r.m.Wants(machine.Await{ID: a.Await}) {
-		return nil // the run stopped waiting meanwhile
-	}
-	if received, ok := event.(machine.Received); ok && r.restored != nil && !r.acceptReceipt(received.Receipt.Key) {
-		if m.reply != nil {
-			r.acks = append(r.acks, m.reply)
-		}
-		return nil
-	}
-	if err := r.apply(event); err != nil {
-		return err
 	}
 	if m.reply != nil {
 		r.acks = append(r.acks, m.reply)
@@ -267,18 +267,14 @@ func (r *runner) handle(m message) error {
 }
 
 // runDueJobs runs the jobs whose time has come, and tells whether there were any.
-func (r *runner) runDueJobs() (bool, error) {
-	any := false
-	for {
-		job := r.jobs.pop(r.now())
-		if job == nil {
-			return any, nil
-		}
-		any = true
+func (r *runner) runDueJobs() (done bool, err error) {
+	for job := r.jobs.pop(r.now()); job != nil; job = r.jobs.pop(r.now()) {
 		if err := job.run(); err != nil {
-			return any, err
+			return true, err
 		}
+		done = true
 	}
+	return done, nil
 }
 
 // end stores the end of the run: durably in the foreground. Otherwise Host.Wait makes it

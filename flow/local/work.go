@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -151,34 +152,29 @@ func (h *Host) markStuck(r *runner, err error) {
 
 // outcomes returns records of the outcomes that came and are not stored when a run stops, each
 // after the Taken of its call if that is not stored either.
-func (r *runner) outcomes() (records []journal.Record) {
-	var answered []journal.Record
-	keys := map[string]bool{}
+func (r *runner) outcomes() []journal.Record {
+	records := slices.Clone(r.pending.Records)
 	messages := r.inbox.take()
 	for _, m := range messages {
 		event, ok := m.event.(machine.Answered)
 		if ic := r.inFlight[event.Key]; ok && (ic == nil || ic.taken) {
 			if record, err := r.h.encode(r.run.id, event); err == nil {
-				answered, keys[event.Key] = append(answered, record), true
+				records = append(records, record)
 			}
 		}
 	}
 	r.inbox.putBack(messages)
-	pending := r.pending.Records
-	events := make([]machine.Event, len(pending))
-	for i, record := range pending {
-		events[i], _ = r.h.decode(r.run.id, record) // cannot fail: it was just encoded
-		if event, ok := events[i].(machine.Answered); ok {
-			keys[event.Key] = true
+	answered := map[string]bool{}
+	for _, event := range r.h.events(r.run.id, records) {
+		if event, ok := event.(machine.Answered); ok {
+			answered[event.Key] = true
 		}
 	}
-	for i, event := range events {
+	return slices.DeleteFunc(records, func(record journal.Record) bool {
+		event, _ := r.h.decode(r.run.id, record) // cannot fail: it was just encoded
 		taken, ok := event.(machine.Taken)
-		if pending[i].Kind == kindAnswered || ok && keys[taken.Key] {
-			records = append(records, pending[i])
-		}
-	}
-	return append(records, answered...)
+		return record.Kind != kindAnswered && !(ok && answered[taken.Key])
+	})
 }
 
 // leaveUnfinished leaves a run to the next host that opens the journal. The caller holds h.mu.
