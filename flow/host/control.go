@@ -16,17 +16,15 @@ func Retry(m *machine.Machine, run string, resend bool, at time.Time) (machine.E
 	if m.Result() == nil {
 		return nil, &StateError{Run: run, Reason: "it has not ended, or it never started", Hint: "cancel it or wait for its end; if it never started, start it again with rerun"}
 	}
-	var refused *machine.RetryError
-	if err := m.Retryable(resend); errors.As(err, &refused) {
+	err := m.Retryable(resend)
+	if refused, ok := errors.AsType[*machine.RetryError](err); ok {
 		out := &StateError{Run: run, Reason: refused.Reason}
 		if len(refused.Unknown) > 0 {
 			out.Hint = fmt.Sprintf("settle %s first, or retry with resend, which may do it twice", strings.Join(refused.Unknown, ", "))
 		}
 		return nil, out
-	} else if err != nil {
-		return nil, err
 	}
-	return machine.Retried{At: at, Resend: resend}, nil
+	return machine.Retried{At: at, Resend: resend}, err
 }
 
 // RejectedError is the error of a Rejected run.
@@ -51,8 +49,7 @@ func ConcurrencyReached(run string) *StateError {
 // Settle returns the event that tells the outcome of an unknown call; see Host.Settle.
 func Settle(m *machine.Machine, run, step string, s Settlement, at time.Time) (machine.Event, error) {
 	event, err := m.Settlement(step, s.Happened, s.ID, at)
-	var refused *machine.SettleError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*machine.SettleError](err); ok {
 		if !slices.ContainsFunc(m.Steps(), func(s *machine.Step) bool { return MatchesStep(step, s.Path) }) {
 			return nil, &NotFoundError{What: fmt.Sprintf("step %s in the run %s", step, run)}
 		}

@@ -199,8 +199,7 @@ func invalid(err error) *failure { return flowError("invalid_input", err.Error()
 
 func expressionFailure(err error) *failure {
 	f := flowError("expression_failed", err.Error())
-	var e *expr.EvalError
-	if errors.As(err, &e) && e.Range.Source != nil {
+	if e, ok := errors.AsType[*expr.EvalError](err); ok && e.Range.Source != nil {
 		at := e.Range.Pos()
 		f.err.Details = map[string]any{"file": e.Range.File(), "line": int64(at.Line), "column": int64(at.Col), "expression": e.Expression}
 	}

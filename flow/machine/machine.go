@@ -53,8 +53,8 @@ type Machine struct {
 
 	lastAwait int // the latest Await.ID
 	steps     []*Step
-	ended     []*Step                // since the last call of Ended
-	branches  map[takenBranch]string // to the name of the flow
+	ended     []*Step // since the last call of Ended
+	branches  map[plan.CoveragePoint]bool
 	sensitive []any
 
 	// inline is memory for the first of each, which is all that most runs need.

@@ -57,13 +57,11 @@ func (m *Machine) Ended() []*Step {
 // Branches returns the branches that the run took so far; see plan.Plan.CoveragePoints.
 func (m *Machine) Branches() map[plan.CoveragePoint]bool {
 	out := make(map[plan.CoveragePoint]bool, len(m.steps)+len(m.branches))
+	maps.Copy(out, m.branches)
 	for _, s := range m.steps {
 		if s.ran {
 			out[plan.CoveragePoint{Flow: s.Flow, Place: s.Place}] = true
 		}
-	}
-	for b, flow := range m.branches {
-		out[b.inPlan(flow)] = true
 	}
 	return out
 }
@@ -109,49 +107,9 @@ func (m *Machine) endStep(step *Step, status Status) {
 	m.ended = append(m.ended, step)
 }
 
-// A takenBranch is a plan.CoveragePoint in a form that is cheap to store: without its strings.
-type takenBranch struct {
-	step  *plan.Step
-	kind  branchKind
-	index int // of the case or catch
-}
-
-type branchKind uint8
-
-const (
-	ifBranch branchKind = iota
-	ifNotBranch
-	defaultBranch
-	timeoutBranch
-	caseBranch
-	catchBranch
-)
-
-func (t takenBranch) inPlan(flow string) plan.CoveragePoint {
-	b := plan.CoveragePoint{Flow: flow, Place: t.step.Place}
-	switch t.kind {
-	case ifBranch:
-		b.Choice = plan.IfChoice
-	case ifNotBranch:
-		b.Choice = plan.IfNotChoice
-	case defaultBranch:
-		b.Choice = plan.DefaultChoice
-	case timeoutBranch:
-		b.Choice = plan.TimeoutChoice
-	case caseBranch:
-		b.Choice = plan.CaseChoice(t.index)
-	case catchBranch:
-		b.Choice = plan.CatchChoice(t.index)
-	}
-	return b
-}
-
-// tookBranch records a branch that the run took, for the coverage of flow tests.
-func (m *Machine) tookBranch(s *plan.Step, e *env, kind branchKind, index int) {
-	b := takenBranch{s, kind, index}
-	if _, ok := m.branches[b]; !ok {
-		put(&m.branches, b, e.plan.Name)
-	}
+// tookBranch records a choice that a step of the run made, for the coverage of flow tests.
+func (m *Machine) tookBranch(s *plan.Step, e *env, choice string) {
+	put(&m.branches, plan.CoveragePoint{Flow: e.plan.Name, Place: s.Place, Choice: choice}, true)
 }
 
 // noteSensitive adds the values of sensitive inputs to m.sensitive.

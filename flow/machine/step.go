@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"cmp"
+
 	"facteur/flow/call"
 	"facteur/flow/plan"
 )
@@ -22,10 +24,10 @@ func (m *Machine) runStepIf(s *plan.Step, e *env, report *Step, done func(result
 	case f != nil:
 		m.finishStep(s, e, report, f.result().retryWith(func() { m.runStepIf(s, e, report, done) }), nil, done)
 	case yes:
-		m.tookBranch(s, e, ifBranch, 0)
+		m.tookBranch(s, e, plan.IfChoice)
 		m.perform(s, e, report, done)
 	default:
-		m.tookBranch(s, e, ifNotBranch, 0)
+		m.tookBranch(s, e, plan.IfNotChoice)
 		m.endStep(report, Skipped)
 		done(result{})
 	}
@@ -63,7 +65,7 @@ func (m *Machine) perform(s *plan.Step, e *env, report *Step, next func(result))
 	case *plan.WaitFor:
 		m.waitFor(s, do, e, report, done, func(f *failure) {
 			m.finishStep(s, e, report, f.result(), nil, func(result) {
-				m.tookBranch(s, e, timeoutBranch, 0)
+				m.tookBranch(s, e, plan.TimeoutChoice)
 				m.runBlock(do.OnTimeout, e, func(r result) { next(allowed(s, r)) })
 			})
 		})
@@ -173,10 +175,10 @@ func (m *Machine) switchStep(s *plan.Step, do *plan.Switch, e *env, done func(re
 	case f != nil:
 		onEnd(f.result())
 	case i < 0:
-		m.tookBranch(s, e, defaultBranch, 0)
+		m.tookBranch(s, e, plan.DefaultChoice)
 		m.runBlock(do.Default, e, onEnd)
 	default:
-		m.tookBranch(s, e, caseBranch, i)
+		m.tookBranch(s, e, plan.CaseChoice(i))
 		m.runBlock(do.Cases[i].Steps, e, onEnd)
 	}
 }
@@ -221,11 +223,6 @@ func (m *Machine) fail(s *plan.Step, do *plan.Fail, e *env) *failure {
 	if f != nil {
 		return f
 	}
-	if code == "" {
-		code = "failed"
-	}
-	if message == "" {
-		message = "the flow failed with the code " + code
-	}
-	return flowError(code, message)
+	code = cmp.Or(code, "failed")
+	return flowError(code, cmp.Or(message, "the flow failed with the code "+code))
 }

@@ -33,7 +33,7 @@ func (t *tryRun) onStepsEnd(r result) {
 	case i < 0:
 		t.finally(r)
 	default:
-		t.m.tookBranch(t.step, t.env, catchBranch, i)
+		t.m.tookBranch(t.step, t.env, plan.CatchChoice(i))
 		t.m.runBlock(t.do.Catch[i].Steps, inner, t.finally)
 	}
 }
