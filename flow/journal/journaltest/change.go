@@ -27,8 +27,7 @@ func changes(t *testing.T, j journal.Journal) {
 		Unknown: []string{"k1", "k2"}, Consumed: []string{"e1"}, Recipients: []string{"anna"},
 	}))
 	start.Status, start.Unknown = "waiting", 2
-	head, records, err := j.Load(ctx, "a")
-	require.NoError(t, err)
+	head, records := load(t, j, "a")
 	SameRun(t, start, head)
 	SameRecords(t, Records(0, 1).Records, records)
 	SameUnfinished(t, j, map[string]journal.Waits{"a": waits})
@@ -38,18 +37,15 @@ func changes(t *testing.T, j journal.Journal) {
 		Unknown: []string{"k3"}, Settled: []string{"k1"}, Consumed: []string{"e3", "never came"}, Recipients: []string{"ben"},
 	}))
 	start.Status, start.Ended = "failed", epoch.Add(time.Hour)
-	head, records, err = j.Load(ctx, "a")
-	require.NoError(t, err)
+	head, records = load(t, j, "a")
 	SameRun(t, start, head)
 	SameRecords(t, Records(0, 1, 2).Records, records)
 	SameUnfinished(t, j, nil)
 	for _, recipient := range []string{"anna", "ben"} {
-		runs, err := j.List(ctx, journal.Filter{Recipient: recipient})
-		require.NoError(t, err)
+		runs := listRuns(t, j, journal.Filter{Recipient: recipient})
 		require.Equal(t, []string{"a"}, ids(runs))
 	}
-	events, err := j.OpenEvents(ctx)
-	require.NoError(t, err)
+	events := openEvents(t, j)
 	require.Len(t, events, 3)
 	for i, claimed := range []bool{true, false, true} {
 		require.Equal(t, claimed, events[i].Claimed, events[i].ID)
@@ -61,8 +57,7 @@ func changes(t *testing.T, j journal.Journal) {
 	SameUnfinished(t, j, nil)
 	require.NoError(t, j.Create(ctx, Run("c"), journal.Change{}), "a change may be empty")
 	require.NoError(t, j.Write(ctx, "c", false, journal.Change{}))
-	_, records, err = j.Load(ctx, "c")
-	require.NoError(t, err)
+	_, records = load(t, j, "c")
 	require.Empty(t, records)
 }
 
@@ -93,8 +88,7 @@ func statuses(t *testing.T, j journal.Journal) {
 		{journal.Change{Status: "succeeded", Ended: at}, "succeeded", at, journal.Waits{}},
 	} {
 		require.NoError(t, j.Write(ctx, "a", i%2 == 0, step.change))
-		head, _, err := j.Load(ctx, "a")
-		require.NoError(t, err)
+		head, _ := load(t, j, "a")
 		want := Run("a")
 		want.Status, want.Ended = step.status, step.ended
 		SameRun(t, want, head)
@@ -104,13 +98,11 @@ func statuses(t *testing.T, j journal.Journal) {
 		}
 		SameUnfinished(t, j, open)
 		for _, status := range []string{"running", "waiting", "held", "failed", "cancelled", "succeeded"} {
-			runs, err := j.List(ctx, journal.Filter{Status: status})
-			require.NoError(t, err)
+			runs := listRuns(t, j, journal.Filter{Status: status})
 			require.Equal(t, status == step.status, len(runs) == 1, "step %d: %s", i, status)
 		}
 	}
-	_, records, err := j.Load(ctx, "a")
-	require.NoError(t, err)
+	_, records := load(t, j, "a")
 	SameRecords(t, Records(0, 1, 2).Records, records)
 }
 
@@ -217,12 +209,10 @@ func unknowns(t *testing.T, j journal.Journal) {
 	} {
 		require.NoError(t, j.Write(ctx, step.run, false, journal.Change{Unknown: step.unknown, Settled: step.settled}))
 		for id, want := range map[string]int{"a": step.a, "b": step.b} {
-			head, _, err := j.Load(ctx, id)
-			require.NoError(t, err)
+			head, _ := load(t, j, id)
 			require.Equal(t, want, head.Unknown, "%s after %+v", id, step)
 		}
-		runs, err := j.List(ctx, journal.Filter{Unknown: true})
-		require.NoError(t, err)
+		runs := listRuns(t, j, journal.Filter{Unknown: true})
 		require.Equal(t, step.listed, ids(runs))
 	}
 }

@@ -24,8 +24,7 @@ func deliver(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{true, true, false}, fresh)
 	status := func(id string) string {
-		head, _, err := j.Load(ctx, id)
-		require.NoError(t, err)
+		head, _ := load(t, j, id)
 		return head.Status
 	}
 	require.Equal(t, []string{"running", "waiting", "failed"}, []string{status("a"), status("b"), status("c")})
@@ -34,8 +33,7 @@ func deliver(t *testing.T, j journal.Journal) {
 	require.NoError(t, j.MarkDone(ctx, "e"))
 	require.NoError(t, j.MarkDone(ctx, "e"))
 	require.NoError(t, j.MarkDone(ctx, "not there"))
-	open, err := j.OpenEvents(ctx)
-	require.NoError(t, err)
+	open := openEvents(t, j)
 	SameEvents(t, []journal.Event{Event("f")}, open)
 	require.NoError(t, j.MarkDone(ctx, "f"))
 	other := Event("e")
@@ -44,8 +42,7 @@ func deliver(t *testing.T, j journal.Journal) {
 	require.NoError(t, err)
 	require.Equal(t, []bool{false}, fresh)
 	require.Equal(t, "running", status("b"), "who is woken is woken")
-	open, err = j.OpenEvents(ctx)
-	require.NoError(t, err)
+	open = openEvents(t, j)
 	require.Empty(t, open, "the event stays as it was")
 	events, err := j.Events(ctx, "whatsapp.message", "anna", "", time.Time{})
 	require.NoError(t, err)
@@ -72,8 +69,7 @@ func deliverOnceConcurrently(t *testing.T, j journal.Journal) {
 		}
 	}
 	require.Equal(t, 1, n)
-	events, err := j.OpenEvents(t.Context())
-	require.NoError(t, err)
+	events := openEvents(t, j)
 	SameEvents(t, []journal.Event{Event("e")}, events)
 }
 
@@ -91,8 +87,7 @@ func eventsRoundTrip(t *testing.T, j journal.Journal) {
 		require.NoError(t, err)
 		require.Equal(t, []bool{true}, fresh)
 	}
-	open, err := j.OpenEvents(t.Context())
-	require.NoError(t, err)
+	open := openEvents(t, j)
 	SameEvents(t, append(want[:4:4], want[5]), open)
 	for _, e := range want {
 		for _, subject := range e.Subjects {
@@ -162,8 +157,7 @@ func wake(t *testing.T, j journal.Journal) {
 	}
 	require.NoError(t, j.Wake(ctx, false, append(runs, "not there")...))
 	SameUnfinished(t, j, want)
-	woken, err := j.List(ctx, journal.Filter{Status: "running", Limit: -1})
-	require.NoError(t, err)
+	woken := listRuns(t, j, journal.Filter{Status: "running", Limit: -1})
 	require.Len(t, woken, len(runs))
 	require.NoError(t, j.Wake(ctx, true))
 	require.NoError(t, j.Write(ctx, "1", true, journal.Change{Status: "succeeded", Ended: epoch}))

@@ -13,8 +13,7 @@ import (
 
 func list(t *testing.T, j journal.Journal) {
 	ctx := t.Context()
-	runs, err := j.List(ctx, journal.Filter{})
-	require.NoError(t, err)
+	runs := listRuns(t, j, journal.Filter{})
 	require.Empty(t, runs)
 	for i := range 130 {
 		run := Run(fmt.Sprintf("r%03d", i))
@@ -39,33 +38,19 @@ func list(t *testing.T, j journal.Journal) {
 		{"that ended", journal.Filter{Status: "succeeded", Limit: -1}, 44, "r129", "r000"},
 		{"both", journal.Filter{Status: "succeeded", Flow: "remind", Limit: 2}, 2, "r129", "r123"},
 	} {
-		runs, err := j.List(ctx, tt.filter)
-		require.NoError(t, err, tt.name)
+		runs := listRuns(t, j, tt.filter)
 		require.Len(t, runs, tt.n, tt.name)
 		require.Equal(t, tt.first, runs[0].ID, tt.name)
 		require.Equal(t, tt.last, runs[tt.n-1].ID, tt.name)
 	}
 	for _, none := range []journal.Filter{{Flow: "other"}, {Status: "other"}, {Flow: "gree_"}, {Status: "running", Flow: "Greet"}} {
-		runs, err := j.List(ctx, none)
-		require.NoError(t, err)
+		runs := listRuns(t, j, none)
 		require.Empty(t, runs, "%+v", none)
 	}
-	runs, err = j.List(ctx, journal.Filter{Status: "succeeded", Limit: 1})
-	require.NoError(t, err)
+	runs = listRuns(t, j, journal.Filter{Status: "succeeded", Limit: 1})
 	want := Run("r129")
 	want.Flow, want.Status, want.Ended = "remind", "succeeded", epoch.Add(time.Second)
 	SameRun(t, want, runs[0])
-}
-
-func listOrder(t *testing.T, j journal.Journal) {
-	for i, id := range []string{"m", "z", "a"} {
-		run := Run(id)
-		run.Started = epoch.Add(-time.Duration(i) * time.Hour) // the clock goes back
-		require.NoError(t, j.Create(t.Context(), run, Records(0)))
-	}
-	runs, err := j.List(t.Context(), journal.Filter{})
-	require.NoError(t, err)
-	require.Equal(t, []string{"a", "z", "m"}, ids(runs))
 }
 
 // listPages follows the cursor: runs created meanwhile are not on later pages.
@@ -78,13 +63,11 @@ func listPages(t *testing.T, j journal.Journal) {
 		}
 	}
 	for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Status: "succeeded"}, {Flow: "greet", Status: "running"}} {
-		all, err := j.List(ctx, f)
-		require.NoError(t, err)
+		all := listRuns(t, j, f)
 		var paged []journal.Run
 		f.Limit = 7
 		for {
-			page, err := j.List(ctx, f)
-			require.NoError(t, err)
+			page := listRuns(t, j, f)
 			if len(page) == 0 {
 				break
 			}
@@ -130,8 +113,7 @@ func listTimes(t *testing.T, j journal.Journal) {
 	} {
 		for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Status: "running"}} {
 			f.Since, f.Until = tt.since, tt.until
-			runs, err := j.List(ctx, f)
-			require.NoError(t, err)
+			runs := listRuns(t, j, f)
 			require.Equal(t, tt.want, ids(runs), "%+v", f)
 		}
 	}
@@ -155,8 +137,7 @@ func listRecipients(t *testing.T, j journal.Journal) {
 		{journal.Filter{Recipient: "ben", Status: "failed"}, []string{"b"}},
 		{journal.Filter{Recipient: "ben", Limit: 1}, []string{"c"}},
 	} {
-		runs, err := j.List(ctx, tt.filter)
-		require.NoError(t, err)
+		runs := listRuns(t, j, tt.filter)
 		require.Equal(t, tt.want, ids(runs), "%+v", tt.filter)
 	}
 }
@@ -180,8 +161,7 @@ func listAll(t *testing.T, j journal.Journal) {
 		}
 		require.NoError(t, j.Create(ctx, run, c))
 	}
-	all, err := j.List(ctx, journal.Filter{Limit: -1})
-	require.NoError(t, err)
+	all := listRuns(t, j, journal.Filter{Limit: -1})
 	require.Len(t, all, 120)
 	for _, flow := range []string{"", "remind", "other"} {
 		for _, status := range []string{"", "running", "failed", "other"} {
@@ -202,8 +182,7 @@ func listAll(t *testing.T, j journal.Journal) {
 									want = append(want, run.ID)
 								}
 							}
-							runs, err := j.List(ctx, f)
-							require.NoError(t, err)
+							runs := listRuns(t, j, f)
 							require.Equal(t, want, ids(runs), "%+v", f)
 						}
 					}

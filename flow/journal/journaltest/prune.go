@@ -40,21 +40,17 @@ func prune(t *testing.T, j journal.Journal) {
 	require.ErrorAs(t, j.Write(ctx, "old", true, Records(2)), &missing, "a late receipt")
 	left := []string{"the last one", "young", "at the time", "reopened", "open", "unsettled"}
 	for _, f := range []journal.Filter{{}, {Flow: "greet"}, {Recipient: "anna"}, {Since: epoch}} {
-		runs, err := j.List(ctx, f)
-		require.NoError(t, err)
+		runs := listRuns(t, j, f)
 		require.Equal(t, left, ids(runs), "%+v", f)
 	}
-	unknown, err := j.List(ctx, journal.Filter{Unknown: true})
-	require.NoError(t, err)
+	unknown := listRuns(t, j, journal.Filter{Unknown: true})
 	require.Equal(t, []string{"the last one", "young", "at the time", "reopened", "unsettled"}, ids(unknown), "they are listed until they are settled")
-	_, records, err := j.Load(ctx, "young")
-	require.NoError(t, err)
+	_, records := load(t, j, "young")
 	SameRecords(t, Records(0, 1).Records, records)
 
 	before := unknown[0].Seq
 	require.NoError(t, j.Create(ctx, Run("old"), Records(5)), "its id is free")
-	head, records, err := j.Load(ctx, "old")
-	require.NoError(t, err)
+	head, records := load(t, j, "old")
 	require.Greater(t, head.Seq, before)
 	SameRecords(t, Records(5).Records, records)
 
@@ -98,17 +94,14 @@ func pruneInBatches(t *testing.T, j journal.Journal) {
 		}
 		assert.Equal(t, runs-8, total)
 	})
-	left, err := j.List(ctx, journal.Filter{})
-	require.NoError(t, err)
+	left := listRuns(t, j, journal.Filter{})
 	require.Len(t, left, 9)
-	_, records, err := j.Load(ctx, "kept")
-	require.NoError(t, err)
+	_, records := load(t, j, "kept")
 	require.Len(t, records, 200)
 	run := Run("new")
 	run.Digest = "d0" // of a plan that was pruned, or not
 	require.NoError(t, j.Create(ctx, run, Records(0)))
-	head, _, err := j.Load(ctx, "new")
-	require.NoError(t, err)
+	head, _ := load(t, j, "new")
 	SameRun(t, run, head)
 }
 

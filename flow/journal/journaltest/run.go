@@ -43,6 +43,30 @@ func Records(nth ...int) (c journal.Change) {
 	return c
 }
 
+// load returns a run and its records.
+func load(t *testing.T, j journal.Journal, id string) (journal.Run, []journal.Record) {
+	t.Helper()
+	run, records, err := j.Load(t.Context(), id)
+	require.NoError(t, err)
+	return run, records
+}
+
+// listRuns returns the runs that a filter selects.
+func listRuns(t *testing.T, j journal.Journal, f journal.Filter) []journal.Run {
+	t.Helper()
+	runs, err := j.List(t.Context(), f)
+	require.NoError(t, err)
+	return runs
+}
+
+// openEvents returns the events that are not done.
+func openEvents(t *testing.T, j journal.Journal) []journal.Event {
+	t.Helper()
+	events, err := j.OpenEvents(t.Context())
+	require.NoError(t, err)
+	return events
+}
+
 // Waits returns what a run waits for, for tests.
 func Waits(subject string) journal.Waits {
 	return journal.Waits{
