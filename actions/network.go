@@ -33,27 +33,23 @@ func Transport() *http.Transport {
 // neverSent tells whether an error of a transport can only come before anything is sent,
 // whatever the transport says about its progress.
 func neverSent(err error) bool {
-	var (
-		dns  *net.DNSError
-		dial *net.OpError
-	)
-	return notSent(err) ||
-		errors.As(err, &dns) ||
-		errors.As(err, &dial) && dial.Op == "dial" ||
-		untrusted(err)
+	dial, ok := errors.AsType[*net.OpError](err)
+	return notSent(err) || is[*net.DNSError](err) || ok && dial.Op == "dial" || untrusted(err)
+}
+
+// is tells whether an error is, or wraps, one of that type.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 func timedOut(err error) bool {
-	var e net.Error
-	return errors.As(err, &e) && e.Timeout()
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }
 
 func untrusted(err error) bool {
-	var (
-		cert   *tls.CertificateVerificationError
-		record tls.RecordHeaderError
-	)
-	return errors.As(err, &cert) || errors.As(err, &record)
+	return is[*tls.CertificateVerificationError](err) || is[tls.RecordHeaderError](err)
 }
 
 // notSent reports whether a transport that sends nothing, such as a recording, refused the request:
@@ -66,30 +62,25 @@ func notSent(err error) bool {
 // explain describes a network error for people, and how to mend it.
 func explain(host string, err error, never bool) (code, class, message, help string) {
 	code, class = "network", "network"
-	var (
-		dns       *net.DNSError
-		authority x509.UnknownAuthorityError
-		name      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-		op        *net.OpError
-	)
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	op, isOp := errors.AsType[*net.OpError](err)
 	switch {
 	case notSent(err):
 		return "not_sent", "surroundings", reason(err), ""
-	case errors.As(err, &dns) && dns.IsNotFound:
+	case isDNS && dns.IsNotFound:
 		message, help = "cannot reach "+host+": there is no host of that name", "check the name, or this machine's DNS"
-	case errors.As(err, &dns):
+	case isDNS:
 		message, help = "cannot reach "+host+": its name could not be looked up", "check this machine's DNS"
-	case errors.As(err, &authority):
+	case is[x509.UnknownAuthorityError](err):
 		message, help = "cannot trust "+host+": its certificate is signed by an unknown authority", "add the authority to this machine's certificates (SSL_CERT_FILE)"
-	case errors.As(err, &name):
+	case is[x509.HostnameError](err):
 		message, help = "cannot trust "+host+": its certificate is for another name", "check the address"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+	case isInvalid && invalid.Reason == x509.Expired:
 		message, help = "cannot trust "+host+": its certificate has expired or is not valid yet", "renew it, and check this machine's clock"
-	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+	case is[tls.RecordHeaderError](err), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		message, help = host+" does not speak TLS there", "use http:// or another port"
-	case untrusted(err), errors.As(err, &op) && op.Op == "remote error", never && strings.Contains(err.Error(), "TLS"):
+	case untrusted(err), isOp && op.Op == "remote error", never && strings.Contains(err.Error(), "TLS"):
 		message, help = "no secure connection to "+host+": "+reason(err), "check its certificate and TLS versions"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		message, help = "cannot reach "+host+": the connection was refused", "check the port, and that the server runs"
@@ -109,8 +100,7 @@ func explain(host string, err error, never bool) (code, class, message, help str
 
 // reason gives the text of an error without the address that net/http puts before it.
 func reason(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	text := err.Error()

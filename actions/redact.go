@@ -37,13 +37,9 @@ func (h *redactor) redact(conn *vault.Connection, out *schema.Type, o *call.Outc
 	n := h.secretsOf(conn)
 	if o.Error != nil {
 		o.Error.Message = n.redactText(o.Error.Message)
-		if n.foundIn(o.Error.Details) {
-			n.redactObject(o.Error.Details, nil)
-		}
+		n.redactObject(o.Error.Details, nil)
 	}
-	if n.foundIn(o.Output) {
-		n.redactObject(o.Output, out)
-	}
+	n.redactObject(o.Output, out)
 }
 
 func (h *redactor) secretsOf(conn *vault.Connection) *secretForms {
@@ -72,7 +68,6 @@ func RedactSecrets(conn *vault.Connection) func(text string) string {
 // of type any: elsewhere the action's type wants a number, which no text can replace.
 type secretForms struct {
 	texts   []string // the longest first: one may hold another
-	minLen  int      // the length of the shortest
 	numbers []float64
 }
 
@@ -89,9 +84,6 @@ func newSecretForms(conn *vault.Connection) *secretForms {
 		}
 	}
 	slices.SortFunc(n.texts, func(a, b string) int { return len(b) - len(a) })
-	if len(n.texts) > 0 {
-		n.minLen = len(n.texts[len(n.texts)-1])
-	}
 	return n
 }
 
@@ -121,32 +113,6 @@ func encodings(user, secret string) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// foundIn tells whether one of them may be in a value, or in a name or value anywhere inside.
-// Hardly ever is one.
-func (n *secretForms) foundIn(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return len(v) >= n.minLen && n.foundInText(v)
-	case int64:
-		return slices.Contains(n.numbers, float64(v))
-	case float64:
-		return slices.Contains(n.numbers, v)
-	case map[string]any:
-		for name, inner := range v {
-			if len(name) >= n.minLen && n.foundInText(name) || n.foundIn(inner) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(v, n.foundIn)
-	}
-	return false
-}
-
-func (n *secretForms) foundInText(text string) bool {
-	return slices.ContainsFunc(n.texts, func(needle string) bool { return strings.Contains(text, needle) })
 }
 
 // redactText hides in a text.
