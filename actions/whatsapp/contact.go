@@ -62,7 +62,7 @@ func parseRecipient(text string) recipient {
 		return recipient{err: &recipientError{mention(text) + " " + problem, hint}}
 	}
 	text = strings.TrimSpace(text)
-	if isPhone(text) {
+	if digits, ok := strings.CutPrefix(text, "+"); ok && numbering.InUse(digits) {
 		return recipient{contact: contact{phone: text}}
 	}
 	switch {
@@ -104,12 +104,6 @@ func parseRecipient(text string) recipient {
 	return wrong("cannot be a phone number of its country", "")
 }
 
-// isPhone tells whether a text is a phone number in a range in use, in E.164 form.
-func isPhone(text string) bool {
-	digits, ok := strings.CutPrefix(text, "+")
-	return ok && numbering.InUse(digits)
-}
-
 // shownHint is the hint for what is no phone number. A copied number may hold invisible
 // characters.
 func shownHint(text string) string {
@@ -143,7 +137,7 @@ func contactKey(text string) (string, error) {
 }
 
 // A RecipientCache caches parsed recipients between the check of a message and its sending,
-// because parsing one that is not in E.164 form costs as much as all the rest of a send.
+// because parsing one that is not in E.164 form costs more than all the rest of a send.
 // The zero value is empty. It is safe for concurrent use.
 type RecipientCache struct {
 	mu     sync.Mutex
@@ -154,9 +148,6 @@ type RecipientCache struct {
 const maxCachedRecipients = 1024
 
 func (b *RecipientCache) parse(text string) recipient {
-	if isPhone(text) {
-		return recipient{contact: contact{phone: text}}
-	}
 	b.mu.Lock()
 	a, ok := b.parsed[text]
 	b.mu.Unlock()

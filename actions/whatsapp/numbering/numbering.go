@@ -1,122 +1,108 @@
-// Package numbering checks phone numbers against the world's numbering plans: whether digits are in
-// a range that is known to be in use. Each send does that, so it must be fast.
+// Package numbering tells whether digits are a phone number in a range that is in use, by the
+// numbering plans of libphonenumber. It is for numbers in E.164 form, of which each send checks one:
+// parsing with the library costs more than the rest of a send.
 package numbering
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/nyaruka/phonenumbers"
 )
 
-// A territory is a country, or a part of the world with a numbering plan of its own.
-type territory struct {
-	leading *dfa            // how its numbers begin, where that tells it from others of its code; else nil
-	all     numberPattern   // what its numbers have in common
-	kinds   []numberPattern // mobile, fixed line …: a number in use is one of these
+// A region is a country, or a part of the world with its own numbering plan.
+type region struct {
+	leadingDigits *regexp.Regexp // tells its numbers from those of other regions with the same country code; may be nil
+	general       numberDesc     // what all its numbers have in common
+	types         []numberDesc   // mobile, fixed line …: a number in use is one of these
 }
 
-// numberPattern are those of some lengths that have a shape.
-type numberPattern struct {
-	lengths []int32 // empty: any
-	shape   *dfa
+// A numberDesc describes national numbers by their length and a pattern.
+type numberDesc struct {
+	possibleLengths []int32 // empty: any
+	pattern         *regexp.Regexp
 }
 
-func (n numberPattern) match(national string) bool {
-	return (len(n.lengths) == 0 || slices.Contains(n.lengths, int32(len(national)))) && n.shape.matches(national)
+func (d numberDesc) matches(national string) bool {
+	return (len(d.possibleLengths) == 0 || slices.Contains(d.possibleLengths, int32(len(national)))) && d.pattern.MatchString(national)
 }
 
-func (t territory) inUse(national string) bool {
-	return t.all.match(national) && slices.ContainsFunc(t.kinds, func(n numberPattern) bool { return n.match(national) })
+func (r region) inUse(national string) bool {
+	return r.general.matches(national) && slices.ContainsFunc(r.types, func(d numberDesc) bool { return d.matches(national) })
 }
 
-// territories has, at each country code, what makes the territories that share it. The
-// data are libphonenumber's; their shapes are made when a code is first asked for.
-var territories = sync.OnceValue(func() []func() []territory {
-	codes := make([]func() []territory, 1000)
+// regionsByCode holds for each country code a function that returns its regions, nil where there is
+// no such code. The patterns of a code are compiled when it is first used.
+var regionsByCode = sync.OnceValue(func() map[int]func() []region {
+	codes := map[int]func() []region{}
 	all, err := phonenumbers.MetadataCollection()
 	if err != nil {
-		return codes // which the library would not have started with
+		return codes // the library itself panics then
 	}
-	known := map[string]*phonenumbers.PhoneMetadata{}
-	for _, t := range all.GetMetadata() {
-		if t.GetId() == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
-			codes[t.GetCountryCode()] = sync.OnceValue(func() []territory { return []territory{newTerritory(t)} })
+	byID := map[string]*phonenumbers.PhoneMetadata{}
+	for _, m := range all.GetMetadata() {
+		byID[m.GetId()] = m
+		if m.GetId() == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
+			codes[int(m.GetCountryCode())] = sync.OnceValue(func() []region { return []region{newRegion(m)} })
 		}
-		known[t.GetId()] = t
 	}
-	for code := range codes {
-		regions := phonenumbers.GetRegionCodesForCountryCode(code)
-		if len(regions) == 0 || codes[code] != nil {
+	for code := range phonenumbers.GetSupportedCallingCodes() {
+		if codes[code] != nil {
 			continue
 		}
-		codes[code] = sync.OnceValue(func() (those []territory) {
-			for _, region := range regions {
-				those = append(those, newTerritory(known[region]))
+		codes[code] = sync.OnceValue(func() (regions []region) {
+			for _, id := range phonenumbers.GetRegionCodesForCountryCode(code) {
+				regions = append(regions, newRegion(byID[id]))
 			}
-			return those
+			return regions
 		})
 	}
 	return codes
 })
 
-func newTerritory(t *phonenumbers.PhoneMetadata) territory {
-	numbersOf := func(d *phonenumbers.PhoneNumberDesc) numberPattern {
-		return numberPattern{d.GetPossibleLength(), newDFA(d.GetNationalNumberPattern())}
+func newRegion(m *phonenumbers.PhoneMetadata) region {
+	desc := func(d *phonenumbers.PhoneNumberDesc) numberDesc {
+		return numberDesc{d.GetPossibleLength(), regexp.MustCompile("^(?:" + d.GetNationalNumberPattern() + ")$")}
 	}
-	made := territory{all: numbersOf(t.GetGeneralDesc())}
-	if leading := t.GetLeadingDigits(); leading != "" {
-		made.leading = newDFA("(?:" + leading + `)\d*`)
+	r := region{general: desc(m.GetGeneralDesc())}
+	if leading := m.GetLeadingDigits(); leading != "" {
+		r.leadingDigits = regexp.MustCompile("^(?:" + leading + ")")
 	}
-	kinds := []*phonenumbers.PhoneNumberDesc{t.GetMobile(), t.GetFixedLine(), t.GetTollFree(), t.GetPremiumRate(),
-		t.GetSharedCost(), t.GetVoip(), t.GetPersonalNumber(), t.GetPager(), t.GetUan(), t.GetVoicemail()}
-	if t.GetSameMobileAndFixedLinePattern() {
-		kinds = kinds[1:]
+	for _, d := range []*phonenumbers.PhoneNumberDesc{m.GetMobile(), m.GetFixedLine(), m.GetTollFree(), m.GetPremiumRate(),
+		m.GetSharedCost(), m.GetVoip(), m.GetPersonalNumber(), m.GetPager(), m.GetUan(), m.GetVoicemail()} {
+		if d.GetNationalNumberPattern() != "" {
+			r.types = append(r.types, desc(d))
+		}
 	}
-	for _, d := range kinds {
-		made.kinds = append(made.kinds, numbersOf(d))
-	}
-	return made
+	return r
 }
 
-// InUse tells whether digits, a country code and then a national number without zeros
-// before it, are a phone number in a range that is known to be in use. It is what
-// phonenumbers.IsValidNumber says; that one takes five times as long, because it goes by
-// the kind of a number, and looks each pattern up by its text.
+// InUse tells whether digits, a country code followed by a national number without leading zeros,
+// are in a range that is in use. The result is that of phonenumbers.IsValidNumber.
 func InUse(digits string) bool {
-	code := 0
-	for i, digit := range []byte(digits) {
-		if digit < '0' || digit > '9' {
+	for n := 1; n <= 3 && n < len(digits); n++ {
+		code, err := strconv.ParseUint(digits[:n], 10, 16)
+		if err != nil || digits[0] == '0' {
 			return false
 		}
-		switch {
-		case i == 0 && digit == '0', i == 3: // no code is so
-			return false
+		if regions := regionsByCode()[int(code)]; regions != nil { // no code is the beginning of another
+			return digits[n] != '0' && inUseIn(regions(), digits[n:])
 		}
-		code = 10*code + int(digit-'0')
-		those := territories()[code]
-		if those == nil {
-			continue
-		}
-		// No code is the beginning of another.
-		national := digits[i+1:]
-		if national == "" || national[0] == '0' {
-			return false
-		}
-		return inUseIn(those(), national)
 	}
 	return false
 }
 
-// inUseIn tells whether a number is in use in the territory of a code that it belongs to.
-func inUseIn(those []territory, national string) bool {
-	for _, t := range those {
+// inUseIn tells whether a number is in use in the region that it belongs to.
+func inUseIn(regions []region, national string) bool {
+	for _, r := range regions {
 		switch {
-		case len(those) == 1:
-			return t.inUse(national)
-		case t.leading != nil && t.leading.matches(national):
-			return t.inUse(national)
-		case t.leading == nil && t.inUse(national):
+		case len(regions) == 1:
+			return r.inUse(national)
+		case r.leadingDigits != nil && r.leadingDigits.MatchString(national):
+			return r.inUse(national)
+		case r.leadingDigits == nil && r.inUse(national):
 			return true
 		}
 	}
