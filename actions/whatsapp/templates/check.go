@@ -33,7 +33,11 @@ func (s *Set) Check(m schema.Value) (meant []*Definition, found schema.Violation
 	c := &check{}
 	meant = s.Named(name)
 	if len(meant) == 0 {
-		c.add("template-unknown", m.Get("name"), nearest(name, s.names()), "the account has no template %s", quoted(name))
+		hint := PullHint
+		if near := nearest(name, "templates:", s.names()); near != "" {
+			hint = near + "; " + hint
+		}
+		c.add("template-unknown", m.Get("name"), hint, "the account has no template %s", quoted(name))
 		return nil, c.found
 	}
 	language := m.Get("language", "code")
@@ -73,16 +77,16 @@ func languageHint(code string, all []*Definition) string {
 	return hint
 }
 
-// nearest suggests the name that was meant.
-func nearest(name string, names []any) string {
-	if len(names) == 0 {
-		return PullHint
+// nearest suggests the name that was meant, or lists the names after a label; "" if there are none.
+func nearest(name, label string, names []string) string {
+	t := &schema.Type{Kind: schema.String}
+	for _, known := range names {
+		t.Enum = append(t.Enum, known)
 	}
-	_, found := (&schema.Type{Kind: schema.String, Enum: names}).Coerce(name)
-	if len(found) == 0 {
-		return PullHint
+	if _, found := t.Coerce(name); len(found) > 0 {
+		return strings.Replace(found[0].Hint, "allowed:", label, 1)
 	}
-	return strings.Replace(found[0].Hint, "allowed:", "templates:", 1) + "; " + PullHint
+	return ""
 }
 
 // quoted quotes a name that somebody wrote, at a length that people read.
@@ -110,10 +114,5 @@ func (d *Definition) named() bool {
 	if d.ParameterFormat != "" {
 		return d.ParameterFormat == "NAMED"
 	}
-	for _, name := range append(slices.Clone(d.shape.body), d.shape.title...) {
-		if !isNumber(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.Concat(d.shape.body, d.shape.title), func(name string) bool { return !isNumber(name) })
 }

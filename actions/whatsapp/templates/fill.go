@@ -21,18 +21,11 @@ type checker struct {
 // components compares the components of a message, or of one of its cards. whole is where to
 // point at for what is missing; of says whose parts they are, "" for the template's.
 func (f checker) components(shape templateShape, whole, components schema.Value, of string) {
-	none := schema.Value{}.Get("none")
-	given := groupedComponents{header: none, body: none, carousel: none, offer: none, buttons: map[int]schema.Value{}}
-	for _, c := range components.Items() {
-		given.add(c)
-	}
-	at := whole
-	if components.Present() {
-		at = components
-	}
+	given := groupComponents(components)
+	at := firstPresent(components, whole)
 	f.header(shape, given, at, of)
-	if given.body.Present() || !given.partial {
-		f.texts("body", of, shape.body, given.body, at)
+	if body := given.part("body"); body.Present() || !given.partial {
+		f.texts("body", of, shape.body, body, at)
 	}
 	f.buttons(shape, given, at, of)
 	if of == "" {
@@ -43,32 +36,43 @@ func (f checker) components(shape templateShape, whole, components schema.Value,
 
 // groupedComponents are the components of a message by what they fill in.
 type groupedComponents struct {
-	header, body, carousel, offer schema.Value
-	buttons                       map[int]schema.Value
-	partial                       bool // there is a component that is not known yet
+	parts   map[string]schema.Value // by type
+	buttons map[int]schema.Value    // by index
+	partial bool                    // there is a component that is not known yet
 }
 
-func (g *groupedComponents) add(c schema.Value) {
-	if c.IsUnknown() || c.Get("type").IsUnknown() {
-		g.partial = true
-		return
-	}
-	switch kind, _ := c.Get("type").Text(); strings.ToLower(kind) {
-	case "header":
-		g.header = c
-	case "body":
-		g.body = c
-	case "carousel":
-		g.carousel = c
-	case "limited_time_offer":
-		g.offer = c
-	case "button":
-		if i, err := strconv.Atoi(graph.Word(c.Get("index"))); err == nil {
-			g.buttons[i] = c
-		} else {
-			g.partial = true // the rules of messages see to that
+func groupComponents(components schema.Value) groupedComponents {
+	g := groupedComponents{parts: map[string]schema.Value{}, buttons: map[int]schema.Value{}}
+	for _, c := range components.Items() {
+		kind, _ := c.Get("type").Text()
+		index, err := strconv.Atoi(graph.Word(c.Get("index")))
+		switch isButton := strings.EqualFold(kind, "button"); {
+		case c.IsUnknown(), c.Get("type").IsUnknown(), isButton && err != nil: // the rules of messages demand an index
+			g.partial = true
+		case isButton:
+			g.buttons[index] = c
+		default:
+			g.parts[strings.ToLower(kind)] = c
 		}
 	}
+	return g
+}
+
+// part returns the component of a type, absent if there is none.
+func (g groupedComponents) part(kind string) schema.Value {
+	if c, ok := g.parts[kind]; ok {
+		return c
+	}
+	return schema.Value{}.Get(kind)
+}
+
+// firstPresent returns the first value that is present, otherwise the last.
+func firstPresent(values ...schema.Value) schema.Value {
+	i := slices.IndexFunc(values, schema.Value.Present)
+	if i < 0 {
+		i = len(values) - 1
+	}
+	return values[i]
 }
 
 func (f checker) name(part, of string) string {
@@ -79,12 +83,12 @@ func (f checker) name(part, of string) string {
 }
 
 func (f checker) header(shape templateShape, g groupedComponents, at schema.Value, of string) {
-	switch {
-	case !g.header.Present() && g.partial:
+	switch header := g.part("header"); {
+	case !header.Present() && g.partial:
 	case shape.header == "" || shape.header == "TEXT":
-		f.texts("header", of, shape.title, g.header, at)
+		f.texts("header", of, shape.title, header, at)
 	default:
-		f.media(shape.header, of, g.header, at)
+		f.media(shape.header, of, header, at)
 	}
 }
 
@@ -95,10 +99,7 @@ func (f checker) media(format, of string, header, at schema.Value) {
 	if parameters.IsUnknown() {
 		return
 	}
-	received, where := "UNKNOWN", at
-	if header.Present() {
-		where = header
-	}
+	received, where := "UNKNOWN", firstPresent(header, at)
 	items := parameters.Items()
 	if len(items) > 1 {
 		f.count("header", of, 1, len(items), parameters)
@@ -126,14 +127,8 @@ func (f checker) texts(part, of string, places []string, component, at schema.Va
 		return
 	}
 	items := parameters.Items()
-	where := at
-	if parameters.Present() {
-		where = parameters
-	} else if component.Present() {
-		where = component
-	}
 	if len(items) != len(places) {
-		f.count(part, of, len(places), len(items), where)
+		f.count(part, of, len(places), len(items), firstPresent(parameters, component, at))
 	}
 	for _, p := range items {
 		kind := p.Get("type")
@@ -156,29 +151,14 @@ func (f checker) names(part, of string, places []string, items []schema.Value) {
 		case !ok:
 			f.add("template-parameter-unnamed", p, "names: "+strings.Join(places, ", "), "%s names its parameters (Meta: Parameter name is missing or empty)", f.template.Name)
 		case !slices.Contains(places, text):
-			var known []any
-			for _, place := range places {
-				known = append(known, place)
-			}
-			hint := ""
-			if _, found := (&schema.Type{Kind: schema.String, Enum: known}).Coerce(text); len(known) > 0 && len(found) > 0 {
-				hint = strings.Replace(found[0].Hint, "allowed:", "names:", 1)
-			}
-			f.add("template-parameter-unnamed", name, hint, "%s has no parameter %s", f.name(part, of), quoted(text))
+			f.add("template-parameter-unnamed", name, nearest(text, "names:", places), "%s has no parameter %s", f.name(part, of), quoted(text))
 		}
 	}
 }
 
 func (f checker) count(part, of string, want, have int, at schema.Value) {
-	f.add("template-parameter-count", at, "", "%s takes %s, but the message gives %d (%s)", f.name(part, of), parameters(want), have,
+	f.add("template-parameter-count", at, "", "%s takes %s, but the message gives %d (%s)", f.name(part, of), count(want, "parameter"), have,
 		f.refuse(132000, "%s: number of localizable_params (%d) does not match the expected number of params (%d)", part, have, want))
-}
-
-func parameters(n int) string {
-	if n == 1 {
-		return "1 parameter"
-	}
-	return strconv.Itoa(n) + " parameters"
 }
 
 func (f checker) buttons(shape templateShape, g groupedComponents, at schema.Value, of string) {
@@ -186,8 +166,8 @@ func (f checker) buttons(shape templateShape, g groupedComponents, at schema.Val
 		if c, ok := g.buttons[i]; ok {
 			f.button(b, i, c, of)
 		} else if b.needsParameter() && !g.partial {
-			f.add("template-parameter-count", at, fmt.Sprintf("{type: button, sub_type: %s, index: %d, parameters: [{type: %s, …}]}", b.send().subType, i, b.send().parameter),
-				"button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
+			form := buttonForms()[b.kind]
+			f.missingParameter(b, i, at, of, fmt.Sprintf("{type: button, sub_type: %s, index: %d, parameters: [{type: %s, …}]}", form.subType, i, form.parameter))
 		}
 	}
 	for _, i := range slices.Sorted(maps.Keys(g.buttons)) {
@@ -195,6 +175,11 @@ func (f checker) buttons(shape templateShape, g groupedComponents, at schema.Val
 			f.add("template-button-other", g.buttons[i].Get("index"), "the index of the first button is 0", "%s has %s, but none at index %d", f.owner(of), count(len(shape.buttons), "button"), i)
 		}
 	}
+}
+
+func (f checker) missingParameter(b buttonShape, i int, at schema.Value, of, hint string) {
+	f.add("template-parameter-count", at, hint, "button %d of %s takes a parameter (%s)", i, f.owner(of),
+		f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
 }
 
 func (f checker) owner(of string) string {
@@ -205,15 +190,15 @@ func (f checker) owner(of string) string {
 }
 
 func (f checker) button(b buttonShape, i int, c schema.Value, of string) {
-	how := b.send()
-	if how.button == "" {
-		return // of a kind that is not known
+	form, known := buttonForms()[b.kind]
+	if !known {
+		return
 	}
 	kind := c.Get("sub_type")
-	if text, ok := kind.Text(); ok && !strings.EqualFold(text, how.subType) {
+	if text, ok := kind.Text(); ok && !strings.EqualFold(text, form.subType) {
 		hint := "leave the component out: this button takes no parameters"
-		if how.subType != "" {
-			hint = "write sub_type: " + how.subType
+		if form.subType != "" {
+			hint = "write sub_type: " + form.subType
 		}
 		f.add("template-button-other", kind, hint, "button %d of %s is %s", i, f.owner(of), b.kind)
 		return
@@ -223,68 +208,44 @@ func (f checker) button(b buttonShape, i int, c schema.Value, of string) {
 		return
 	}
 	items := parameters.Items()
-	where := c
-	if parameters.Present() {
-		where = parameters
-	}
+	where := firstPresent(parameters, c)
 	switch {
 	case len(items) == 0 && !b.needsParameter():
 	case len(items) == 0:
-		f.add("template-parameter-count", where, "", "button %d of %s takes a parameter (%s)", i, f.owner(of), f.refuse(131008, "buttons: Button at index %d of type %s requires a parameter", i, title(b.kind)))
+		f.missingParameter(b, i, where, of, "")
 	case b.kind == "URL" && len(b.filled) == 0:
 		f.add("template-parameter-count", where, "leave the component out", "button %d of %s takes no parameter (%s)", i, f.owner(of), f.refuse(132018, "buttons: Button at index %d of type %s does not require parameters", i, title(b.kind)))
-	case len(items) > 1 && how.parameter != "":
+	case len(items) > 1 && form.parameter != "":
 		f.count(fmt.Sprintf("button %d", i), of, 1, len(items), where)
 	}
 	for _, p := range items {
 		given := p.Get("type")
 		text, ok := given.Text()
-		if how.subType == "quick_reply" && strings.EqualFold(text, "text") {
+		if form.subType == "quick_reply" && strings.EqualFold(text, "text") {
 			continue // as samples of 2022 have it: the rules of messages tell of it
 		}
-		if ok && how.parameter != "" && !strings.EqualFold(text, how.parameter) {
-			f.add("template-parameter-kind", given, "write type: "+how.parameter, "button %d of %s takes a parameter of type %s (%s)",
-				i, f.owner(of), how.parameter, f.mismatch("buttons", how.parameter, text))
+		if ok && form.parameter != "" && !strings.EqualFold(text, form.parameter) {
+			f.add("template-parameter-kind", given, "write type: "+form.parameter, "button %d of %s takes a parameter of type %s (%s)",
+				i, f.owner(of), form.parameter, f.mismatch("buttons", form.parameter, text))
 		}
 	}
-}
-
-// needsParameter tells whether a message must mention the button.
-func (b buttonShape) needsParameter() bool {
-	return b.send().required && (b.kind != "URL" || len(b.filled) > 0)
-}
-
-func (b buttonShape) send() (how struct {
-	button    string
-	subType   string
-	parameter string
-	required  bool
-}) {
-	for _, k := range sendKinds {
-		if k.button == b.kind {
-			return k
-		}
-	}
-	return how
 }
 
 func (f checker) cards(shape templateShape, g groupedComponents, at schema.Value) {
-	cards := g.carousel.Get("cards")
+	carousel := g.part("carousel")
+	cards := carousel.Get("cards")
 	if cards.IsUnknown() {
 		return
 	}
 	items := cards.Items()
-	switch where := at; {
-	case !g.carousel.Present() && (g.partial || len(shape.cards) == 0):
+	switch {
+	case !carousel.Present() && (g.partial || len(shape.cards) == 0):
 		return
 	case len(shape.cards) == 0:
-		f.add("template-cards-count", g.carousel, "leave it out", "%s has no carousel", f.template.Name)
+		f.add("template-cards-count", carousel, "leave it out", "%s has no carousel", f.template.Name)
 		return
 	case len(items) != len(shape.cards) && !(shape.ofProducts() && len(items) > 0):
-		if cards.Present() {
-			where = cards
-		}
-		f.add("template-cards-count", where, "", "the carousel of %s has %s, but the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
+		f.add("template-cards-count", firstPresent(cards, at), "", "the carousel of %s has %s, but the message fills in %d (%s)", f.template.Name, count(len(shape.cards), "card"), len(items),
 			f.refuse(132000, "carousel: number of cards (%d) does not match the expected number (%d)", len(items), len(shape.cards)))
 	}
 	for n, card := range items {
@@ -303,12 +264,12 @@ func (f checker) cards(shape templateShape, g groupedComponents, at schema.Value
 }
 
 func (f checker) offer(shape templateShape, g groupedComponents, at schema.Value) {
-	switch {
-	case shape.offer && !g.offer.Present() && !g.partial:
+	switch offer := g.part("limited_time_offer"); {
+	case shape.offer && !offer.Present() && !g.partial:
 		f.add("template-parameter-count", at, "{type: limited_time_offer, parameters: [{type: limited_time_offer, limited_time_offer: {expiration_time_ms: …}}]}",
 			"the offer of %s ends, but the message does not say when", f.template.Name)
-	case !shape.offer && g.offer.Present():
-		f.add("template-parameter-count", g.offer, "leave it out", "%s has no offer that ends", f.template.Name)
+	case !shape.offer && offer.Present():
+		f.add("template-parameter-count", offer, "leave it out", "%s has no offer that ends", f.template.Name)
 	}
 }
 

@@ -37,26 +37,26 @@ func (d *Definition) Refuse(message map[string]any) *graph.Error {
 	case len(c.found) == 0:
 		return nil
 	}
-	e := &graph.Error{Code: 132018, Title: "There was an issue with the parameters in your template", Details: c.found[0].Error()}
+	e := &graph.Error{Code: 132018, Title: titleOf(132018), Details: c.found[0].Error()}
 	if c.found[0].Rule == "template-parameter-unnamed" {
 		e = &graph.Error{Code: 100, Title: "Invalid parameter", Details: "Parameter name is missing or empty"}
 	}
 	return e
 }
 
+// titleOf is Meta's title of an error about the parameters of a template.
+func titleOf(code int64) string {
+	return map[int64]string{
+		131008: "Required parameter is missing",
+		132000: "Number of parameters does not match the expected number of params",
+		132012: "Parameter format does not match format in the created template",
+		132018: "There was an issue with the parameters in your template",
+	}[code]
+}
+
 // refuse keeps how Meta puts a finding, and gives it as a finding quotes it.
 func (c *check) refuse(code int64, format string, args ...any) string {
-	e := graph.Error{Code: code, Details: fmt.Sprintf(format, args...)}
-	switch code {
-	case 131008:
-		e.Title = "Required parameter is missing"
-	case 132000:
-		e.Title = "Number of parameters does not match the expected number of params"
-	case 132012:
-		e.Title = "Parameter format does not match format in the created template"
-	case 132018:
-		e.Title = "There was an issue with the parameters in your template"
-	}
+	e := graph.Error{Code: code, Title: titleOf(code), Details: fmt.Sprintf(format, args...)}
 	c.refused = append(c.refused, e)
 	return fmt.Sprintf("Meta: %d, %s: %s", e.Code, e.Title, e.Details)
 }

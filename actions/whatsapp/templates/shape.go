@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"facteur/actions/whatsapp/graph"
 	"facteur/flow/schema"
@@ -28,26 +29,35 @@ type buttonShape struct {
 	filled []string // what a URL is filled in with
 }
 
-// sendKinds tells how messages call the buttons of templates, and what they give them.
-// A button without a parameter is not mentioned in messages.
-var sendKinds = [...]struct {
-	button    string
+// A buttonForm is how a message fills in a button of a template. A button without a parameter is not
+// mentioned in messages.
+type buttonForm struct {
 	subType   string
-	parameter string
+	parameter string // its type
 	required  bool
-}{
-	{"QUICK_REPLY", "quick_reply", "payload", false},
-	{"URL", "url", "text", true}, // where it has something to fill in
-	{"OTP", "url", "text", true},
-	{"COPY_CODE", "copy_code", "coupon_code", true},
-	{"CATALOG", "catalog", "action", false},
-	{"MPM", "mpm", "action", true},
-	{"FLOW", "flow", "action", false},
-	{"VOICE_CALL", "voice_call", "", false},
-	{"ORDER_DETAILS", "order_details", "action", true},
-	{"PAYMENT_REQUEST", "payment_request", "action", true},
-	{"PHONE_NUMBER", "", "", false},
-	{"REQUEST_CONTACT_INFO", "", "", false},
+}
+
+// buttonForms has the form of each kind of button.
+var buttonForms = sync.OnceValue(func() map[string]buttonForm {
+	return map[string]buttonForm{
+		"QUICK_REPLY":          {"quick_reply", "payload", false},
+		"URL":                  {"url", "text", true}, // where it has something to fill in
+		"OTP":                  {"url", "text", true},
+		"COPY_CODE":            {"copy_code", "coupon_code", true},
+		"CATALOG":              {"catalog", "action", false},
+		"MPM":                  {"mpm", "action", true},
+		"FLOW":                 {"flow", "action", false},
+		"VOICE_CALL":           {"voice_call", "", false},
+		"ORDER_DETAILS":        {"order_details", "action", true},
+		"PAYMENT_REQUEST":      {"payment_request", "action", true},
+		"PHONE_NUMBER":         {},
+		"REQUEST_CONTACT_INFO": {},
+	}
+})
+
+// needsParameter tells whether a message must mention the button.
+func (b buttonShape) needsParameter() bool {
+	return buttonForms()[b.kind].required && (b.kind != "URL" || len(b.filled) > 0)
 }
 
 func templateShapeOf(components []any) templateShape {

@@ -145,14 +145,12 @@ func (s *Set) Named(name string) []*Definition {
 }
 
 // names are those of the templates, each once.
-func (s *Set) names() []any {
-	var names []any
-	for i, d := range s.all {
-		if i == 0 || s.all[i-1].Name != d.Name {
-			names = append(names, d.Name)
-		}
+func (s *Set) names() []string {
+	var names []string
+	for _, d := range s.all {
+		names = append(names, d.Name)
 	}
-	return names
+	return slices.Compact(names)
 }
 
 func languages(of []*Definition) []string {

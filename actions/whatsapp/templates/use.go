@@ -3,6 +3,7 @@ package templates
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"facteur/actions/whatsapp/graph"
@@ -59,12 +60,9 @@ func (u *messageBuilder) readExamples(components schema.Value) {
 
 // input declares an input, once, and gives the expression that reads it.
 func (u *messageBuilder) input(in Input) string {
-	for _, known := range u.inputs {
-		if known.Name == in.Name {
-			return known.Expression()
-		}
+	if !slices.ContainsFunc(u.inputs, func(known Input) bool { return known.Name == in.Name }) {
+		u.inputs = append(u.inputs, in)
 	}
-	u.inputs = append(u.inputs, in)
 	return in.Expression()
 }
 
@@ -95,9 +93,9 @@ func (u *messageBuilder) components(s templateShape, prefix string) []any {
 	}
 	for i, b := range s.buttons {
 		if b.needsParameter() {
-			how := b.send()
-			parameter := u.button(b, how.parameter, fmt.Sprintf("%sbutton_%d", prefix, i))
-			add("button", object{"sub_type": how.subType, "index": int64(i), "parameters": []any{parameter}})
+			form := buttonForms()[b.kind]
+			parameter := u.button(b, form.parameter, fmt.Sprintf("%sbutton_%d", prefix, i))
+			add("button", object{"sub_type": form.subType, "index": int64(i), "parameters": []any{parameter}})
 		}
 	}
 	return components
@@ -189,25 +187,10 @@ func actionExample(kind string) object {
 
 // Fill gives a value with the examples of inputs in the place of their expressions.
 func Fill(v any, inputs []Input) any {
-	switch v := v.(type) {
-	case object:
-		filled := make(object, len(v))
-		for name, x := range v {
-			filled[name] = Fill(x, inputs)
+	return schema.EachLeaf(v, func(v any) any {
+		if i := slices.IndexFunc(inputs, func(in Input) bool { return v == in.Expression() }); i >= 0 {
+			return inputs[i].Example
 		}
-		return filled
-	case []any:
-		filled := make([]any, len(v))
-		for i, x := range v {
-			filled[i] = Fill(x, inputs)
-		}
-		return filled
-	case string:
-		for _, in := range inputs {
-			if v == in.Expression() {
-				return in.Example
-			}
-		}
-	}
-	return v
+		return v
+	})
 }
