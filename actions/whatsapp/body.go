@@ -76,26 +76,19 @@ const (
 )
 
 var bodySchema = sync.OnceValue(func() *schema.Type {
-	t := *withLimits(schema.Of[Body](), onBody)
-	t.Fields = slices.Clone(t.Fields)
-	t.DetectMistake = bodyMistakes
-	for i, f := range t.Fields {
-		if of := messageSchema().Case(f.Name); of != nil {
-			t.Fields[i] = &schema.Field{Name: f.Name, Type: of}
-			continue
-		}
-		field, of := *f, *f.Type
-		switch f.Name {
-		case "type":
-			of.DetectMistake = hsmType
-		case "to":
-			of.DetectMistake = recipientList
-		case "context":
-			of.DetectMistake = thenDetect(nil, renamed("id", "message_id"))
-		}
-		field.Type, t.Fields[i] = &of, &field
+	t := withLimits(schema.Of[Body](), onBody)
+	change := func(at string, by func(*schema.Type)) { t = withTypeAt(t, parsePath(at), "", by) }
+	detect := func(at string, mistake func(any) schema.Violations) {
+		change(at, func(t *schema.Type) { t.DetectMistake = mistake })
 	}
-	return &t
+	for _, c := range messageSchema().Cases {
+		change(c.Value, func(t *schema.Type) { *t = *c.Type })
+	}
+	detect("", bodyMistakes)
+	detect("type", hsmType)
+	detect("to", recipientList)
+	detect("context", thenDetect(nil, renamed("id", "message_id")))
+	return t
 })
 
 var readSchema = sync.OnceValue(func() *schema.Type { return withLimits(schema.Of[ReadBody](), onRead) })

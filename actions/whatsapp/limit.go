@@ -119,14 +119,10 @@ func withLimits(t *schema.Type, on ...string) *schema.Type {
 	return t
 }
 
-// withTypeAt returns a copy of a schema with the part at a path changed. Unions on the way are
-// entered at the case of that kind. It returns nil if there is no such path.
+// withTypeAt returns a copy of a schema with the part at a path changed. Of a union, on the way or
+// at its end, that is the case of that kind. It returns nil if there is no such path.
 func withTypeAt(t *schema.Type, steps []any, kind string, by func(*schema.Type)) *schema.Type {
 	out := *t
-	if len(steps) == 0 {
-		by(&out)
-		return &out
-	}
 	var inner *schema.Type
 	switch {
 	case t.Kind == schema.Union:
@@ -137,6 +133,9 @@ func withTypeAt(t *schema.Type, steps []any, kind string, by func(*schema.Type))
 		out.Cases = slices.Clone(t.Cases)
 		inner = withTypeAt(t.Cases[i].Type, steps, kind, by)
 		out.Cases[i].Type = inner
+	case len(steps) == 0:
+		by(&out)
+		return &out
 	case steps[0] == any(anyIndex{}) && t.Elem != nil:
 		inner = withTypeAt(t.Elem, steps[1:], kind, by)
 		out.Elem = inner

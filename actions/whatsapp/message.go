@@ -39,9 +39,6 @@ var messageSchema = sync.OnceValue(func() *schema.Type {
 			of.Doc = f.Doc
 		}
 		of.DetectMistake = detectOnPremisesFields(f.Name)
-		if f.Name == templateType {
-			of.Fields = detectCreationFields(of.Fields)
-		}
 		union.Cases = append(union.Cases, schema.Case{Value: f.Name, Type: detectMistakes(&of, f.Name)})
 	}
 	union.DetectMistake = messageMistakes

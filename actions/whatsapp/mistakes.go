@@ -29,6 +29,7 @@ func commonMistakes() []mistake {
 		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
 		{"interactive/catalog_message", "action", unwantedField("catalog_id", "it is always the catalog connected to the account")},
 		{templateType, "", looseParameters},
+		{templateType, "components[]", creationFields},
 		{templateType, "components[]", callButton},
 		{"text", "", renamed("text", "body")},
 		{"image", "", renamed("url", "link")},
@@ -48,20 +49,7 @@ func detectMistakes(of *schema.Type, messageType string) *schema.Type {
 		if on != messageType {
 			continue
 		}
-		of = withTypeAt(of, parsePath(s.at), kind, func(t *schema.Type) {
-			if t.Kind == schema.Union {
-				t.Cases = slices.Clone(t.Cases)
-				for i, c := range t.Cases {
-					if c.Value == kind {
-						inner := *c.Type
-						inner.DetectMistake = thenDetect(inner.DetectMistake, s.detect)
-						t.Cases[i].Type = &inner
-					}
-				}
-				return
-			}
-			t.DetectMistake = thenDetect(t.DetectMistake, s.detect)
-		})
+		of = withTypeAt(of, parsePath(s.at), kind, func(t *schema.Type) { t.DetectMistake = thenDetect(t.DetectMistake, s.detect) })
 	}
 	switch messageType {
 	case templateType:
@@ -161,6 +149,18 @@ func looseParameters(v map[string]any) schema.Violations {
 		}
 	}
 	return misplaced(schema.Path{"parameters"}, "the values belong inside components", `write "components": [{"type":"body","parameters":`+jsonText(values)+"}]")
+}
+
+// creationFields detects the fields of components that exist only where a template is created.
+func creationFields(v map[string]any) (found schema.Violations) {
+	for _, name := range [...]string{"text", "format", "example", "buttons", "add_security_recommendation", "code_expiration_minutes"} {
+		if _, ok := v[name]; ok {
+			found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "template-made", OnKey: true,
+				Message: name + " belongs to the creation of a template; a message only fills the template in",
+				Hint:    "give only the values, as in parameters: [{type: text, text: …}], and leave out components that take none"})
+		}
+	}
+	return found
 }
 
 // callButton detects a component for a phone number button, which takes no parameters.

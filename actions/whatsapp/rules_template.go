@@ -274,9 +274,7 @@ func shortBody(v schema.Value, report reporter) {
 		most = 32768
 	}
 	for _, component := range list {
-		if isPart(component, "body") {
-			shortTexts(component, most, report)
-		}
+		shortTexts("body", most)(component, report)
 	}
 }
 

@@ -1,11 +1,5 @@
 package whatsapp
 
-import (
-	"slices"
-
-	"facteur/flow/schema"
-)
-
 // A Template is a message made from a template that Meta has approved, with its parameters.
 type Template struct {
 	Name       string      `json:"name" schema:"required" doc:"the template's name: small letters, digits and _"`
@@ -32,34 +26,6 @@ type cardComponent struct {
 	SubType    string      `json:"sub_type,omitempty" doc:"of a button: its kind"`
 	Index      any         `json:"index,omitempty" doc:"of a button: its place among the template's buttons, from 0; a number, or a text that holds one"`
 	Parameters []Parameter `json:"parameters,omitempty" doc:"the values, by order, or by parameter_name if the template names them"`
-}
-
-// creationFields are the fields of components that exist only where a template is created.
-var creationFields = [...]string{"text", "format", "example", "buttons", "add_security_recommendation", "code_expiration_minutes"}
-
-// detectCreationFields returns the fields of a template, with detection of creationFields in
-// its components.
-func detectCreationFields(fields []*schema.Field) []*schema.Field {
-	fields = slices.Clone(fields)
-	for i, f := range fields {
-		if f.Name != "components" {
-			continue
-		}
-		components, list, part := *f, *f.Type, *f.Type.Elem
-		part.DetectMistake = func(v any) (found schema.Violations) {
-			object, _ := v.(map[string]any)
-			for _, name := range creationFields {
-				if _, ok := object[name]; ok {
-					found = append(found, schema.Violation{Path: schema.Path{name}, Rule: "template-made", OnKey: true,
-						Message: name + " belongs to the creation of a template; a message only fills the template in",
-						Hint:    "give only the values, as in parameters: [{type: text, text: …}], and leave out components that take none"})
-				}
-			}
-			return found
-		}
-		list.Elem, components.Type, fields[i] = &part, &list, &components
-	}
-	return fields
 }
 
 // A TemplateCard is one card of a template's carousel.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"facteur/flow/schema"
@@ -38,7 +37,7 @@ func ErrorIn(v schema.Value) (e Error, ok bool) {
 	}
 	e.Title = text("message", "title", "error_user_title")
 	if e.Code, ok = integer(v.Get("code")); !ok {
-		if e.Code, ok = codeIn(e.Title); !ok {
+		if _, err := fmt.Sscanf(e.Title, "(#%d)", &e.Code); err != nil { // "(#131030) Recipient …"
 			return Error{}, false
 		}
 	}
@@ -78,14 +77,6 @@ func errorData(data schema.Value) string {
 		return ""
 	}
 	return "see " + strings.Join(fields, ", ")
-}
-
-// codeIn reads the code at the beginning of a message: "(#131030) Recipient …".
-func codeIn(message string) (int64, bool) {
-	inside, ok := strings.CutPrefix(message, "(#")
-	number, _, closed := strings.Cut(inside, ")")
-	code, err := strconv.ParseInt(number, 10, 64)
-	return code, ok && closed && err == nil
 }
 
 // integer reads a number that may be written as a text.
