@@ -3,10 +3,7 @@ package account
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -119,9 +116,7 @@ func (k callbackChecker) signatures(c vault.Connection) {
 		k.add("signature", Warn, "not checked", "the connection has no app_secret here", "store it: facteur vault set "+c.Name+" app_secret")
 		return
 	}
-	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-	mac.Write(body)
-	a, ok = k.exchange("signature", http.MethodPost, k.callback, body, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	a, ok = k.exchange("signature", http.MethodPost, k.callback, body, inbound.Sign(body, secret))
 	switch {
 	case !ok:
 	case a.Status == http.StatusOK:

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"facteur/actions"
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/templates"
@@ -42,7 +44,7 @@ func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection)
 		return nil, &PullError{Problem: "the connection " + c.Name + " has no waba_id, so it is not known which account's templates to read",
 			Hint: "store it: facteur vault set " + c.Name + " waba_id=…"}
 	}
-	p := puller{ctx: ctx, api: api{whatsapp.Options{Client: client}.HTTP(), account}, size: templatesAPage}
+	p := puller{ctx: ctx, api: api{whatsapp.Options{Client: client}.HTTP(), account}, redact: actions.RedactSecrets(&c), size: templatesAPage}
 	for {
 		all, err := p.readAll()
 		if err == nil {
@@ -78,6 +80,7 @@ func (e *PullError) Error() string {
 type puller struct {
 	ctx context.Context
 	api
+	redact   func(text string) string // an answer may repeat the token
 	size     int
 	paged    bool // a cursor was used
 	restarts int
@@ -85,25 +88,26 @@ type puller struct {
 
 // readAll reads page after page, from the first.
 func (p *puller) readAll() (*templates.Set, error) {
-	var found []*templates.Definition
+	found := map[string]*templates.Definition{} // one may come twice, as when another was added between two pages
 	p.paged = false
-	seen := map[string]bool{}
+	read, seen := 0, map[string]bool{}
 	for cursor := ""; ; {
 		v, err := p.page(cursor)
 		if err != nil {
 			return nil, err
 		}
-		for _, item := range v.Get("data").Items() {
+		items := v.Get("data").Items()
+		if read += len(items); read > mostTemplates {
+			return nil, &PullError{Problem: fmt.Sprintf("the API returned more than %d templates, which no account has", mostTemplates)}
+		}
+		for _, item := range items {
 			text, _ := schema.AppendJSON(nil, item.Any()) // it was read from JSON
 			d, err := templates.Read(text)
 			if err != nil {
 				continue // nothing that could be sent
 			}
 			d.Connection = p.account.Name
-			found = append(found, d)
-		}
-		if len(found) > mostTemplates {
-			return nil, &PullError{Problem: fmt.Sprintf("the API returned more than %d templates, which no account has", mostTemplates)}
+			found[d.FileName()] = d
 		}
 		next, _ := v.Get("paging", "cursors", "after").Text()
 		if more, _ := v.Get("paging", "next").Text(); more == "" || next == "" {
@@ -115,24 +119,11 @@ func (p *puller) readAll() (*templates.Set, error) {
 		seen[next] = true
 		cursor, p.paged = next, true
 	}
-	t, err := templates.NewSet(unique(found))
+	t, err := templates.NewSet(slices.Collect(maps.Values(found)))
 	if err != nil {
 		return nil, &PullError{Problem: err.Error()}
 	}
 	return t, nil
-}
-
-// unique leaves out what came twice, as when a template was added between two pages.
-func unique(all []*templates.Definition) []*templates.Definition {
-	seen := map[string]bool{}
-	var kept []*templates.Definition
-	for _, d := range all {
-		if key := d.Name + "\n" + d.Language; !seen[key] {
-			seen[key] = true
-			kept = append(kept, d)
-		}
-	}
-	return kept
 }
 
 func (p *puller) page(cursor string) (v schema.Value, err error) {
@@ -173,9 +164,4 @@ func (p *puller) pullError(e *apiError) error {
 		bad.Hint = fmt.Sprintf("wait %s, then try again", e.wait.Round(time.Second))
 	}
 	return bad
-}
-
-// redact keeps the token out of what people see, should an answer repeat it.
-func (p *puller) redact(text string) string {
-	return strings.ReplaceAll(text, p.account.Token.Reveal(), "[secret]")
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"facteur/actions"
@@ -207,9 +208,6 @@ func (w *webhookReader) value(in location, v schema.Value) {
 func (w *webhookReader) parts(in location, value, from schema.Value) {
 	people, before := contactsOf(from), len(w.found)
 	for _, part := range parts() {
-		if !has(from, part.name) {
-			continue
-		}
 		for _, item := range graph.Many(from.Field(part.name)) {
 			w.add(in, value, part.read(in, item, people)...)
 		}
@@ -240,12 +238,7 @@ func unreadLists(value map[string]any) (names []string) {
 
 // isRead tells the names of the lists of a value that something reads.
 func isRead(name string) bool {
-	for _, part := range parts() {
-		if part.name == name {
-			return true
-		}
-	}
-	return name == "contacts" || name == "errors"
+	return name == "contacts" || name == "errors" || slices.ContainsFunc(parts(), func(p part) bool { return p.name == name })
 }
 
 func unknownNote(field string) string {
@@ -264,22 +257,29 @@ type part struct {
 	read func(in location, item schema.Value, people contacts) []Notification
 }
 
-func parts() [12]part {
-	return [...]part{
+var parts = sync.OnceValue(func() []part {
+	const (
+		member  = "(wa_id user_id parent_user_id username input)"
+		setting = "(text mime_type sha256 update_successful)"
+	)
+	return []part{
 		{"messages", readMessage},
 		{"message_echoes", readEcho},
 		{"statuses", readStatus},
 		{"history", readHistory},
 		{"calls", readCall},
-		{"groups", readGroup},
-		{"user_preferences", readPreference},
+		{"groups", listReader{status: "type", keep: parseSelection("type request_id subject description invite_link join_approval_mode reason initiated_by join_request_id" +
+			" group_subject" + setting + " group_description" + setting + " profile_picture" + setting +
+			" added_participants" + member + " removed_participants" + member + " failed_participants(wa_id user_id input errors(code message title error_data(details)))")}.read},
+		{"user_preferences", listReader{status: "value", keep: parseSelection("category detail value signup_id"), from: true}.read},
 		{"state_sync", readSync},
-		{"automatic_events", readAutomatic},
-		{"user_id_update", readUserID},
-		{"user_actions", readAction},
-		{"events", readTracking},
+		{"automatic_events", listReader{status: "event_name", id: "id", keep: parseSelection("event_name ctwa_clid custom_data(currency value)")}.read},
+		{"user_id_update", listReader{status: "detail", keep: parseSelection("detail user_id(previous current) parent_user_id(previous current)"), from: true}.read},
+		{"user_actions", listReader{kind: "user_action", status: "action_type", keep: parseSelection(
+			"action_type marketing_messages_link_click_data(click_component product_id click_id tracking_token client_user_agent)")}.read},
+		{"events", listReader{status: "event_name", keep: parseSelection("event_name tracking_data(click_id tracking_token)")}.read},
 	}
-}
+})
 
 // add keeps notifications, with what stands around them.
 func (w *webhookReader) add(in location, value schema.Value, found ...Notification) {

@@ -29,17 +29,28 @@ func VerifySignature(body []byte, header string, secret vault.Secret) error {
 	if secret.IsZero() {
 		return ErrNoSecret
 	}
-	text, ok := strings.CutPrefix(strings.TrimSpace(header), "sha256=")
+	text, ok := strings.CutPrefix(strings.TrimSpace(header), signaturePrefix)
 	given, err := hex.DecodeString(text)
 	if !ok || err != nil || len(given) != sha256.Size {
 		return ErrNotSigned
 	}
-	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
-	mac.Write(body)
-	if !hmac.Equal(mac.Sum(nil), given) {
+	if !hmac.Equal(sum(body, secret), given) {
 		return ErrSignature
 	}
 	return nil
+}
+
+const signaturePrefix = "sha256="
+
+// Sign returns the header with which Meta would sign a body with the secret of the app.
+func Sign(body []byte, secret vault.Secret) string {
+	return signaturePrefix + hex.EncodeToString(sum(body, secret))
+}
+
+func sum(body []byte, secret vault.Secret) []byte {
+	mac := hmac.New(sha256.New, []byte(secret.Reveal()))
+	mac.Write(body)
+	return mac.Sum(nil)
 }
 
 // VerifySubscription answers Meta's question whether a webhook address is ours: the
