@@ -140,6 +140,15 @@ func forbidden(name, why string) func(schema.Value, reporter) {
 	}
 }
 
+// ofType runs a check on values of a message type, which is in the field of that name.
+func ofType(field, messageType string, check func(schema.Value, reporter)) func(schema.Value, reporter) {
+	return func(v schema.Value, report reporter) {
+		if kind, _ := textOf(v, field); strings.EqualFold(kind, messageType) {
+			check(v, report)
+		}
+	}
+}
+
 // required demands the field.
 func required(name, why string) func(schema.Value, reporter) {
 	return func(v schema.Value, report reporter) {

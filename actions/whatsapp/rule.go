@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,25 +75,17 @@ var ruleTree = sync.OnceValue(func() map[string]*ruleNode {
 // child returns the node at the end of a path, which it makes where there is none.
 func (p *ruleNode) child(steps []any) *ruleNode {
 	for _, step := range steps {
-		next := p.elem
-		name, isField := step.(string)
-		if isField {
-			next = nil
-			for _, f := range p.fields {
-				if f.name == name {
-					next = f.ruleNode
-				}
-			}
+		if step == any(anyIndex{}) {
+			p.elem = cmp.Or(p.elem, &ruleNode{})
+			p = p.elem
+			continue
 		}
-		if next == nil {
-			next = &ruleNode{}
-			if isField {
-				p.fields = append(p.fields, fieldNode{name, name, next})
-			} else {
-				p.elem = next
-			}
+		i := slices.IndexFunc(p.fields, func(f fieldNode) bool { return f.key == step })
+		if i < 0 {
+			i = len(p.fields)
+			p.fields = append(p.fields, fieldNode{step.(string), step, &ruleNode{}})
 		}
-		p = next
+		p = p.fields[i].ruleNode
 	}
 	return p
 }

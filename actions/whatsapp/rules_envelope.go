@@ -30,10 +30,10 @@ func inputRules() []rule {
 			at:  "sender_phone_id", check: isID, hint: senderHint, source: messagesPage},
 		{id: "reaction-no-reply",
 			doc:   "A reaction names its message in message_id, so it must not have a context.",
-			check: noReplyReaction, hint: "leave reply_to out: the message_id of the reaction names its message", source: messagesPage},
+			check: ofType("message_type", reactionType, forbidden("reply_to", "a reaction cannot be a reply")), hint: "leave reply_to out: the message_id of the reaction names its message", source: messagesPage},
 		{id: "fallback-useless",
 			doc:   "A fallback is sent when the 24-hour window is closed. A template needs no window, so its fallback is never sent.",
-			check: uselessFallback, warning: true, hint: "leave fallback out: a template can be sent at any time", source: messagesPage},
+			check: ofType("message_type", templateType, forbidden("fallback", "is never sent for a template")), warning: true, hint: "leave fallback out: a template can be sent at any time", source: messagesPage},
 		{id: "reply-to-padding",
 			doc: "The id of a message must not have white space around it.",
 			at:  "reply_to", check: noPadding, source: messagesPage},
@@ -162,7 +162,7 @@ func envelopeRules() []rule {
 			on:  onBody, at: "context.message_id", limit: length(1, 128), source: messagesPage},
 		{id: "reaction-no-context",
 			doc: "A reaction names its message itself, so it cannot be a reply.",
-			on:  onBody, check: reactionWithoutContext, hint: "leave context out", source: messagesPage},
+			on:  onBody, check: ofType("type", reactionType, forbidden("context", "a reaction cannot be a reply")), hint: "leave context out", source: messagesPage},
 		{id: "identity-key-hash",
 			doc: "recipient_identity_key_hash is the hash from a webhook and must not be empty.",
 			on:  onBody, at: "recipient_identity_key_hash", limit: length(1, 0), source: messagesPage},
@@ -230,20 +230,6 @@ func isID(v schema.Value, report reporter) {
 	}
 }
 
-func noReplyReaction(v schema.Value, report reporter) {
-	kind, _ := textOf(v, "message_type")
-	if strings.EqualFold(kind, reactionType) && has(v, "reply_to") {
-		report(v.Get("reply_to"), "a reaction cannot be a reply")
-	}
-}
-
-func uselessFallback(v schema.Value, report reporter) {
-	kind, _ := textOf(v, "message_type")
-	if strings.EqualFold(kind, templateType) && has(v, "fallback") {
-		report(v.Get("fallback"), "is never sent for a template")
-	}
-}
-
 func needsRecipient(v schema.Value, report reporter) {
 	if to, ok := textOf(v, "to"); !has(v, "recipient") && (!has(v, "to") || ok && to == "") {
 		report(v, "does not say who gets the message")
@@ -290,12 +276,6 @@ func oneMessage(v schema.Value, report reporter) {
 		if name != kind && (name == pinType || contains(messageTypes, name)) {
 			report(v.Get(name), "the message is of type %s, so it must not have %q", kind, name)
 		}
-	}
-}
-
-func reactionWithoutContext(v schema.Value, report reporter) {
-	if kind, _ := textOf(v, "type"); kind == reactionType && has(v, "context") {
-		report(v.Get("context"), "a reaction cannot be a reply")
 	}
 }
 

@@ -32,10 +32,10 @@ func parameterRules() []rule {
 			on:  templateType, at: subpaths(eachParameter, "text"), check: oneLine, hint: "give text on one line; in an expression, replace line breaks, and give a default for an empty value", source: observed},
 		{id: "parameter-header-length",
 			doc: "Text in the header of a template has at most 60 characters.",
-			on:  templateType, at: templateParts, check: shortTexts("header", 60), source: oldReference},
+			on:  templateType, at: templateParts, check: ofType("type", "header", shortTexts(60)), source: oldReference},
 		{id: "parameter-card-length",
 			doc: "Text on a card has at most 160 characters.",
-			on:  templateType, at: "components[].cards[].components[]", check: shortTexts("body", 160), source: "Cloud API, carousel templates"},
+			on:  templateType, at: "components[].cards[].components[]", check: ofType("type", "body", shortTexts(160)), source: "Cloud API, carousel templates"},
 		{id: "parameter-url-length",
 			doc: "The address of a URL button has at most 2000 characters; the parameter is only the end of it.",
 			on:  templateType, at: templateParts, check: shortSuffix, source: templatesPage},
@@ -122,30 +122,23 @@ func allOrNoneNamed(v schema.Value, report reporter) {
 	}
 }
 
-// shortTexts bounds the texts of the parameters of components of a type.
-func shortTexts(part string, most int) func(schema.Value, reporter) {
+// shortTexts bounds the texts of a component's parameters.
+func shortTexts(most int) func(schema.Value, reporter) {
 	return func(v schema.Value, report reporter) {
-		if isPart(v, part) {
-			boundTexts(v, most, report)
+		if !has(v, "parameters") {
+			return
+		}
+		for _, p := range v.Get("parameters").Items() {
+			if p.Field("text").MinLen() > most {
+				atMost(most)(p.Get("text"), report)
+			}
 		}
 	}
 }
 
 func shortSuffix(v schema.Value, report reporter) {
 	if isButton(v, "url") {
-		boundTexts(v, 2000, report)
-	}
-}
-
-// boundTexts bounds the texts of a component's parameters.
-func boundTexts(v schema.Value, most int, report reporter) {
-	if !has(v, "parameters") {
-		return
-	}
-	for _, p := range v.Get("parameters").Items() {
-		if p.Field("text").MinLen() > most {
-			atMost(most)(p.Get("text"), report)
-		}
+		shortTexts(2000)(v, report)
 	}
 }
 

@@ -69,7 +69,7 @@ func templateRules() []rule {
 			on:  templateType, at: "components[].cards[].card_index", check: slotIndex("card"), source: templatesPage},
 		{id: "template-offer",
 			doc: "A limited_time_offer component must say when the offer ends.",
-			on:  templateType, at: "components[]", check: offerEnds, source: "Cloud API, limited-time offer templates"},
+			on:  templateType, at: "components[]", check: ofType("type", "limited_time_offer", offerEnds), source: "Cloud API, limited-time offer templates"},
 		{id: "template-code-equal",
 			doc: "An authentication template needs the same code in the body and in button 0.",
 			on:  templateType, at: "components", check: equalCodes, warning: true, hint: "give the same code in both", source: "Cloud API, authentication templates"},
@@ -246,7 +246,7 @@ func deterministic(v schema.Value, report reporter) {
 }
 
 func offerEnds(v schema.Value, report reporter) {
-	if kind, _ := textOf(v, "type"); strings.EqualFold(kind, "limited_time_offer") && !has(v, "parameters") && !has(v, "limited_time_offer") {
+	if !has(v, "parameters") && !has(v, "limited_time_offer") {
 		report(v, "is an offer but has no parameters that say when it ends")
 	}
 }
@@ -274,7 +274,7 @@ func shortBody(v schema.Value, report reporter) {
 		most = 32768
 	}
 	for _, component := range list {
-		shortTexts("body", most)(component, report)
+		ofType("type", "body", shortTexts(most))(component, report)
 	}
 }
 

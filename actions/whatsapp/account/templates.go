@@ -53,7 +53,7 @@ func PullTemplates(ctx context.Context, client *http.Client, c vault.Connection)
 		bad, _ := errors.AsType[*PullError](err)
 		switch again := bad != nil && p.restarts < mostRestarts; {
 		case again && bad.Code == invalidCursor && p.paged:
-		case again && bad.Code == tooMuchData && bad.coded && p.size > 10:
+		case again && bad.Code == tooMuchData && p.size > 10:
 			p.size /= 4
 		default:
 			return nil, err
@@ -67,7 +67,6 @@ type PullError struct {
 	Problem string
 	Hint    string
 	Code    int64 // Meta's, where Meta said so
-	coded   bool
 }
 
 func (e *PullError) Error() string {
@@ -152,7 +151,7 @@ func (p *puller) page(cursor string) (v schema.Value, err error) {
 }
 
 func (p *puller) pullError(e *apiError) error {
-	bad := &PullError{Code: e.cause.Code, coded: true, Hint: graph.Classify(e.cause).Cure}
+	bad := &PullError{Code: e.cause.Code, Hint: graph.Classify(e.cause).Cure}
 	bad.Problem = p.redact("Meta refuses to give the templates: " + e.Error())
 	if e.cause.Details != "" {
 		bad.Problem += ": " + p.redact(e.cause.Details)

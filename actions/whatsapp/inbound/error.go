@@ -26,10 +26,6 @@ func (e *Error) Summary() string { return "not a WhatsApp webhook: " + e.Problem
 // Advice says what to do.
 func (e *Error) Advice() string { return e.Hint }
 
-func notJSON(err error) error {
-	return &Error{"it is not JSON: " + err.Error(), "give the body of the request, unchanged"}
-}
-
 func otherObject(object string) error {
 	return &Error{fmt.Sprintf("its object is %.80q", object), fmt.Sprintf("webhooks of WhatsApp have the object %q", product)}
 }
@@ -43,6 +39,7 @@ func notWebhook(v schema.Value) error {
 	e, isError := graph.ErrorIn(v.Get("error"))
 	from, _ := v.Get("messages").Index(0).Get("from").Text()
 	object := graph.Word(v.Get("object"))
+	_, onPremisesMeta := v.Get("meta", "api_status").Text()
 	switch {
 	case object != "" && object != product:
 		return otherObject(object)
@@ -55,7 +52,7 @@ func notWebhook(v schema.Value) error {
 		}
 	case has(v, "error"):
 		return &Error{"it is an error of the API", "the message was refused; webhooks report only accepted messages"}
-	case from != "", has(v, "statuses"), has(v, "errors") && !has(v, "messaging_product"), isOnPremisesMeta(v):
+	case from != "", has(v, "statuses"), has(v, "errors") && !has(v, "messaging_product"), onPremisesMeta:
 		return &Error{"it is a webhook of the On-Premises API, without entry and changes",
 			"the On-Premises API has delivered nothing since October 2025; the Cloud API wraps the same data in entry[].changes[].value"}
 	case has(v, "messages") && has(v, "contacts"):
@@ -64,10 +61,4 @@ func notWebhook(v schema.Value) error {
 		return &Error{"it is a message to send", "check it with: facteur message check"}
 	}
 	return &Error{"it has no entry", fmt.Sprintf("a webhook starts with {\"object\": %q, \"entry\": […]}", product)}
-}
-
-// isOnPremisesMeta tells an answer of the On-Premises API by its meta.
-func isOnPremisesMeta(v schema.Value) bool {
-	_, ok := v.Get("meta", "api_status").Text()
-	return ok
 }

@@ -80,7 +80,7 @@ func Parse(body []byte) ([]Notification, error) {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	parsed, err := actions.DecodeJSON(body)
 	if err != nil {
-		return nil, notJSON(err)
+		return nil, &Error{"it is not JSON: " + err.Error(), "give the body of the request, unchanged"}
 	}
 	root := schema.NewValue(parsed, nil)
 	w := webhookReader{}

@@ -31,7 +31,7 @@ func Migrate(body map[string]any) (cloud map[string]any, changes []Change) {
 	m.envelope()
 	m.template()
 	m.files()
-	m.trim(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"))
+	eachField(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"), m.trim)
 	m.unknown()
 	return m.body, m.changes
 }
@@ -115,24 +115,27 @@ func (m *migration) files() {
 	for _, kind := range fileTypes {
 		m.file(schema.Path{kind}, m.body[kind])
 	}
-	m.migrateFiles(schema.Path{"interactive", "header"}, get(m.body["interactive"], "header"))
-	m.migrateFiles(schema.Path{"interactive", "action"}, get(m.body["interactive"], "action"))
-	m.migrateFiles(schema.Path{"template", "components"}, get(m.body["template"], "components"))
+	for _, at := range [...][2]string{{"interactive", "header"}, {"interactive", "action"}, {"template", "components"}} {
+		eachField(schema.Path{at[0], at[1]}, get(m.body[at[0]], at[1]), func(path schema.Path, object map[string]any, name string) (leaf bool) {
+			if leaf = isFile(name); leaf {
+				m.file(append(path, name), object[name])
+			}
+			return leaf
+		})
+	}
 }
 
-// migrateFiles finds files in and below a value.
-func (m *migration) migrateFiles(path schema.Path, v any) {
+// eachField visits the fields of the objects in and below a value, but not below a leaf.
+func eachField(path schema.Path, v any, visit func(path schema.Path, object map[string]any, name string) (leaf bool)) {
 	switch v := v.(type) {
 	case []any:
 		for i, inner := range v {
-			m.migrateFiles(append(path, i), inner)
+			eachField(append(path, i), inner, visit)
 		}
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if isFile(name) {
-				m.file(append(path, name), v[name])
-			} else {
-				m.migrateFiles(append(path, name), v[name])
+			if !visit(path, v, name) {
+				eachField(append(path, name), v[name], visit)
 			}
 		}
 	}
@@ -154,22 +157,12 @@ func (m *migration) file(path schema.Path, v any) {
 	}
 }
 
-// trim takes white space from the ends of the texts in and below an action.
-func (m *migration) trim(path schema.Path, v any) {
-	switch v := v.(type) {
-	case []any:
-		for i, inner := range v {
-			m.trim(append(path, i), inner)
-		}
-	case map[string]any:
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			if _, ok := v[name].(string); ok && name != "description" && name != "text" {
-				m.trimText(path, v, name)
-			} else {
-				m.trim(append(path, name), v[name])
-			}
-		}
+// trim takes white space from the ends of a field of an action.
+func (m *migration) trim(path schema.Path, object map[string]any, name string) (leaf bool) {
+	if name != "description" && name != "text" {
+		m.trimText(path, object, name)
 	}
+	return false
 }
 
 // unknown leaves out every field that the Cloud API does not know.

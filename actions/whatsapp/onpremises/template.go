@@ -1,7 +1,6 @@
 package onpremises
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -97,15 +96,15 @@ func (m *migration) components(path schema.Path, list []any) {
 		if !ok {
 			continue
 		}
-		at := append(slices.Clone(path), i)
+		at := append(path, i)
 		if kind, _ := component["type"].(string); strings.EqualFold(strings.TrimSpace(kind), "button") {
 			m.button(at, component, taken, &next)
 		}
 		for n, p := range listOf(component["parameters"]) {
-			m.parameter(append(slices.Clone(at), "parameters", n), p)
+			m.parameter(append(at, "parameters", n), p)
 		}
 		for n, card := range listOf(component["cards"]) {
-			m.components(append(slices.Clone(at), "cards", n, "components"), listOf(get(card, "components")))
+			m.components(append(at, "cards", n, "components"), listOf(get(card, "components")))
 		}
 	}
 }
@@ -119,14 +118,14 @@ func (m *migration) button(path schema.Path, button map[string]any, taken map[st
 		}
 		button["index"] = strconv.Itoa(*next)
 		taken[strconv.Itoa(*next)] = true
-		m.change(append(slices.Clone(path), "index"), "added: %d, by order", *next)
+		m.change(append(path, "index"), "added: %d, by order", *next)
 	}
 	for _, name := range [...]string{"type", "sub_type", "index"} {
 		m.trimText(path, button, name)
 	}
 	for n, p := range listOf(button["parameters"]) {
 		if object, ok := p.(map[string]any); ok {
-			at := append(slices.Clone(path), "parameters", n)
+			at := append(path, "parameters", n)
 			for _, name := range [...]string{"type", "text", "payload", "coupon_code"} {
 				m.trimText(at, object, name)
 			}
@@ -137,7 +136,7 @@ func (m *migration) button(path schema.Path, button map[string]any, taken map[st
 func (m *migration) trimText(path schema.Path, object map[string]any, name string) {
 	if text, ok := object[name].(string); ok && strings.TrimSpace(text) != text {
 		object[name] = strings.TrimSpace(text)
-		m.change(append(slices.Clone(path), name), "removed white space at its start and end")
+		m.change(append(path, name), "removed white space at its start and end")
 	}
 }
 
@@ -150,12 +149,12 @@ func (m *migration) parameter(path schema.Path, v any) {
 	if _, has := p["type"]; !has {
 		if _, ok := p["text"]; ok {
 			p["type"] = "text"
-			m.change(append(slices.Clone(path), "type"), "added: text")
+			m.change(append(path, "type"), "added: text")
 		}
 	}
 	if _, ok := get(p["document"], "caption").(string); ok {
 		delete(p["document"].(map[string]any), "caption")
-		m.change(append(slices.Clone(path), "document", "caption"), "left out: files in templates have no caption")
+		m.change(append(path, "document", "caption"), "left out: files in templates have no caption")
 	}
 }
 
