@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 
 	"facteur/flow/call"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // requestTrace is how far a request got. It is written by the transport's goroutines.
@@ -83,13 +85,9 @@ func checkRequest(req *http.Request) error {
 		return refused("check the base_url of the connection", "the address is not one of http or https with a host")
 	}
 	for name, values := range req.Header {
-		for _, v := range values {
-			for i := range len(v) {
-				if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
-					return refused("if it comes from a connection, store it again without: facteur vault set",
-						"the header %s contains a line break or another control character", name)
-				}
-			}
+		if !httpguts.ValidHeaderFieldValue(strings.Join(values, "")) {
+			return refused("if it comes from a connection, store it again without: facteur vault set",
+				"the header %s contains a line break or another control character", name)
 		}
 	}
 	return nil

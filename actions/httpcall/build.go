@@ -15,6 +15,8 @@ import (
 	"facteur/actions"
 	"facteur/flow/call"
 	"facteur/flow/schema"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 func invalid(format string, args ...any) error {
@@ -199,15 +201,12 @@ func values(object map[string]any) (url.Values, error) {
 	return out, nil
 }
 
-// nameRunes is what names of headers are made of.
-const nameRunes = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
 // badHeader tells what is wrong with a header.
 func badHeader(name, value string, k *credentials) string {
 	switch {
-	case name == "" || strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(nameRunes, r) }):
+	case !httpguts.ValidHeaderFieldName(name):
 		return strconv.Quote(name) + " is not the name of a header"
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+	case !httpguts.ValidHeaderFieldValue(value):
 		return "the value of " + name + " contains a line break or another control character"
 	case slices.Contains([]string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Te", "Trailer", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection"}, http.CanonicalHeaderKey(name)):
 		return name + " is set by facteur and cannot be set by flows"

@@ -9,24 +9,35 @@ import (
 
 // check finds what a type cannot say, and what the policy forbids.
 func (p Policy) check(in schema.Value) schema.Violations {
-	var found schema.Violations
-	add := func(at schema.Value, rule, hint, message string) {
-		found = append(found, schema.Violation{Path: at.Path(), Rule: rule, Message: message, Hint: hint})
+	return slices.Concat(p.checkURL(in.Get("url")), checkBody(in), checkExpectStatus(in.Get("expect_status")), checkHeaders(in.Get("headers")))
+}
+
+func violation(at schema.Value, rule, hint, message string) schema.Violation {
+	return schema.Violation{Path: at.Path(), Rule: rule, Message: message, Hint: hint}
+}
+
+func (p Policy) checkURL(at schema.Value) schema.Violations {
+	text, ok := address(at)
+	if !ok {
+		return nil
 	}
-	if text, ok := address(in.Get("url")); ok {
-		u, err := parseURL(text)
-		switch host, _, _ := strings.Cut(text, "/"); {
-		case err == nil && u.Host == "" && strings.Contains(host, ".") && !strings.HasPrefix(host, "."):
-			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Warning: true,
-				Message: "without https:// this is a path below the connection's base_url", Hint: "put https:// before it, or / before a path"})
-		case err != nil:
-			found = append(found, schema.Violation{Path: in.Get("url").Path(), Rule: "http-url", Message: err.Error(), Hidden: strings.Contains(text, "@")})
-		case u.Host != "":
-			if e := p.refusal(u); e != nil {
-				add(in.Get("url"), "http-host", allowHelp, e.Message)
-			}
+	u, err := parseURL(text)
+	switch host, _, _ := strings.Cut(text, "/"); {
+	case err != nil:
+		return schema.Violations{{Path: at.Path(), Rule: "http-url", Message: err.Error(), Hidden: strings.Contains(text, "@")}}
+	case u.Host == "" && strings.Contains(host, ".") && !strings.HasPrefix(host, "."):
+		return schema.Violations{{Path: at.Path(), Rule: "http-url", Warning: true,
+			Message: "without https:// this is a path below the connection's base_url", Hint: "put https:// before it, or / before a path"}}
+	case u.Host != "":
+		if e := p.refusal(u); e != nil {
+			return schema.Violations{violation(at, "http-host", allowHelp, e.Message)}
 		}
 	}
+	return nil
+}
+
+// checkBody finds more than one body, and one that the method does not take.
+func checkBody(in schema.Value) (found schema.Violations) {
 	var bodies []schema.Value
 	for _, name := range []string{"json", "form", "text"} {
 		if at := in.Get(name); at.Present() {
@@ -34,26 +45,34 @@ func (p Policy) check(in schema.Value) schema.Violations {
 		}
 	}
 	if len(bodies) > 1 {
-		add(bodies[1], "http-one-body", "give one of json, form and text", "there is already a body")
+		found = append(found, violation(bodies[1], "http-one-body", "give one of json, form and text", "there is already a body"))
 	}
 	method, known := in.Get("method").Text()
 	if !in.Get("method").Present() {
 		method, known = "GET", true
 	}
 	if method = strings.ToUpper(method); known && len(bodies) > 0 && (method == "GET" || method == "HEAD") {
-		add(bodies[0], "http-body-method", "set method to POST, or put the values into query", "a "+method+" request takes no body")
+		found = append(found, violation(bodies[0], "http-body-method", "set method to POST, or put the values into query", "a "+method+" request takes no body"))
 	}
-	if at := in.Get("expect_status"); at.Present() && !at.IsUnknown() && !slices.ContainsFunc(at.Items(), schema.Value.IsUnknown) {
-		if _, err := statuses(at.Any()); err != nil {
-			add(at, "http-expect-status", "", err.Error())
-		}
+	return found
+}
+
+func checkExpectStatus(at schema.Value) schema.Violations {
+	if !at.Present() || at.IsUnknown() || slices.ContainsFunc(at.Items(), schema.Value.IsUnknown) {
+		return nil
 	}
-	if headers, ok := in.Get("headers").Object(); ok {
-		for name := range headers {
-			value, _ := in.Get("headers", name).Text()
-			if problem := badHeader(name, value, nil); problem != "" {
-				add(in.Get("headers", name), "http-header", "", problem)
-			}
+	if _, err := statuses(at.Any()); err != nil {
+		return schema.Violations{violation(at, "http-expect-status", "", err.Error())}
+	}
+	return nil
+}
+
+func checkHeaders(headers schema.Value) (found schema.Violations) {
+	for _, name := range headers.Keys() {
+		at := headers.Get(name)
+		value, _ := at.Text()
+		if problem := badHeader(name, value, nil); problem != "" {
+			found = append(found, violation(at, "http-header", "", problem))
 		}
 	}
 	return found

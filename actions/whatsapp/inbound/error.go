@@ -23,9 +23,6 @@ func (e *Error) Error() string {
 // Summary says what is wrong.
 func (e *Error) Summary() string { return "not a WhatsApp webhook: " + e.Problem }
 
-// Advice says what to do.
-func (e *Error) Advice() string { return e.Hint }
-
 func otherObject(object string) error {
 	return &Error{fmt.Sprintf("its object is %.80q", object), fmt.Sprintf("webhooks of WhatsApp have the object %q", product)}
 }
