@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -64,10 +63,7 @@ func newClient(cfg Hashicorp) (*api.Client, error) {
 // maxResponse bounds a response, in bytes.
 const maxResponse = 1 << 20
 
-var (
-	errTooLong  = errors.New("the answer is longer than 1 MiB")
-	errNotVault = errors.New("the answer is not from HashiCorp Vault")
-)
+var errNotVault = errors.New("the answer is not from HashiCorp Vault")
 
 // limitedTransport fails a response that is longer than maxResponse.
 type limitedTransport struct{ base http.RoundTripper }
@@ -75,20 +71,7 @@ type limitedTransport struct{ base http.RoundTripper }
 func (c limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := c.base.RoundTrip(r)
 	if err == nil {
-		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxResponse}
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxResponse)
 	}
 	return resp, err
-}
-
-type limitedBody struct {
-	io.ReadCloser
-	left int
-}
-
-func (b *limitedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if b.left -= n; b.left < 0 {
-		return 0, errTooLong
-	}
-	return n, err
 }

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"slices"
 	"strings"
 )
 
@@ -74,15 +73,14 @@ func (e env) write(_ context.Context, name string, _ edit) error {
 
 // names returns the connections that only the environment has. A variable holds
 // a name in capitals, so they are listed in lower case, by which they resolve.
-func (e env) names(known map[string]bool) []string {
+func (e env) names(known []string) (names []string) {
 	if e.all == nil {
 		return nil
 	}
 	words := map[string]bool{}
-	for name := range known {
+	for _, name := range known {
 		words[envWord(name)] = true
 	}
-	var names []string
 	for _, variable := range e.all() {
 		key, value, _ := strings.Cut(variable, "=")
 		rest, ok := strings.CutPrefix(key, envPrefix)
@@ -96,7 +94,6 @@ func (e env) names(known map[string]bool) []string {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 

@@ -1,7 +1,9 @@
 package vault
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -80,32 +82,21 @@ const (
 	Unusable      Reason = "unusable"      // the file system refuses
 )
 
-// why is the message of a reason; most errors have a more exact one.
-func (r Reason) why() string {
-	switch r {
-	case Down:
-		return "it does not answer"
-	case Slow:
-		return "it does not answer in time"
-	case Sealed:
-		return "it is sealed"
-	case DNS:
-		return "its name cannot be resolved"
-	case TLS:
-		return "its certificate is not trusted"
-	case Denied:
-		return "permission denied"
-	case BadLogin:
-		return "the login was refused"
-	case NotFound:
-		return "there is nothing at this path"
-	case Conflict:
-		return "somebody else keeps changing it"
-	case ReadOnly:
-		return "it cannot be changed here"
-	}
-	return string(r)
+// messages are those of reasons; most errors have a more exact one.
+var messages = map[Reason]string{
+	Down:     "it does not answer",
+	Slow:     "it does not answer in time",
+	Sealed:   "it is sealed",
+	DNS:      "its name cannot be resolved",
+	TLS:      "its certificate is not trusted",
+	Denied:   "permission denied",
+	BadLogin: "the login was refused",
+	NotFound: "there is nothing at this path",
+	Conflict: "somebody else keeps changing it",
+	ReadOnly: "it cannot be changed here",
 }
+
+func (r Reason) why() string { return cmp.Or(messages[r], string(r)) }
 
 // A BackendError says that a backend could not do what it was asked.
 type BackendError struct {
@@ -137,13 +128,7 @@ func (e *BackendError) Summary() string {
 	if e.Where != "" {
 		fmt.Fprintf(&b, " %s", e.Where)
 	}
-	b.WriteString(": ")
-	if e.why != "" {
-		b.WriteString(e.why)
-	} else {
-		b.WriteString(e.Reason.why())
-	}
-	return b.String()
+	return b.String() + ": " + cmp.Or(e.why, e.Reason.why())
 }
 
 // Unwrap returns the cause.
@@ -152,11 +137,7 @@ func (e *BackendError) Unwrap() error { return e.Err }
 // Temporary reports whether trying again later may succeed without a change
 // here: the backend is down, slow, sealed or its name does not resolve.
 func (e *BackendError) Temporary() bool {
-	switch e.Reason {
-	case Down, Slow, Sealed, DNS:
-		return true
-	}
-	return false
+	return slices.Contains([]Reason{Down, Slow, Sealed, DNS}, e.Reason)
 }
 
 // Unreadable reports whether the backend could not be read at all: it is
@@ -164,24 +145,11 @@ func (e *BackendError) Temporary() bool {
 // is repaired the same read may succeed. Any other error is the backend's answer
 // about the connection.
 func (e *BackendError) Unreadable() bool {
-	switch e.Reason {
-	case TLS, BadLogin, BadAnswer, Exposed, NoKey, WrongKey, Corrupt, Unusable:
-		return true
-	}
-	return e.Temporary()
+	return e.Temporary() || slices.Contains([]Reason{TLS, BadLogin, BadAnswer, Exposed, NoKey, WrongKey, Corrupt, Unusable}, e.Reason)
 }
 
 // place is a backend's name in messages.
 func place(backend string) string {
-	switch backend {
-	case envName:
-		return "environment"
-	case hashicorpName:
-		return "hashicorp vault"
-	case fileName:
-		return "vault file"
-	case "fixed":
-		return "test"
-	}
-	return backend
+	places := map[string]string{envName: "environment", hashicorpName: "hashicorp vault", fileName: "vault file", "fixed": "test"}
+	return cmp.Or(places[backend], backend)
 }

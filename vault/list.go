@@ -65,25 +65,16 @@ func (v *Vault) info(ctx context.Context, name string) Info {
 
 // names returns every name that can be listed, sorted.
 func (v *Vault) names() ([]string, error) {
-	all := map[string]bool{}
-	for name := range v.cfg.Fixed {
-		all[name] = true
-	}
-	for name := range v.cfg.Connections {
-		all[name] = true
-	}
+	all := slices.AppendSeq(slices.Collect(maps.Keys(v.cfg.Fixed)), maps.Keys(v.cfg.Connections))
 	var err error
 	if v.file != nil {
 		var stored []string
 		stored, err = v.file.names()
-		for _, name := range stored {
-			all[name] = true
-		}
+		all = append(all, stored...)
 	}
-	for _, name := range v.env.names(all) {
-		all[name] = true
-	}
-	return slices.Sorted(maps.Keys(all)), err
+	all = append(all, v.env.names(all)...)
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 // Others returns the names of the connections in the project file, the environment and the

@@ -195,19 +195,13 @@ func (l *login) logIn(ctx context.Context) error {
 
 func (l *login) appRole() (*approle.AppRoleAuth, error) {
 	a := l.cfg.AppRole
-	roleID := a.RoleID
-	if roleID == "" {
-		var err error
-		if roleID, err = l.fromFile(a.RoleIDFile); err != nil {
-			return nil, err
-		}
+	roleID, err := l.credential(a.RoleID, a.RoleIDFile)
+	if err != nil {
+		return nil, err
 	}
-	secretID := a.SecretID.Reveal()
-	if secretID == "" {
-		var err error
-		if secretID, err = l.fromFile(a.SecretIDFile); err != nil {
-			return nil, err
-		}
+	secretID, err := l.credential(a.SecretID.Reveal(), a.SecretIDFile)
+	if err != nil {
+		return nil, err
 	}
 	return approle.NewAppRoleAuth(roleID, &approle.SecretID{FromString: secretID}, approle.WithMountPath(cmp.Or(a.Mount, "approle")))
 }
@@ -241,14 +235,14 @@ func (l *login) useGivenToken(ctx context.Context) error {
 }
 
 func (l *login) givenToken() (string, error) {
-	if !l.cfg.Token.IsZero() {
-		return l.cfg.Token.Reveal(), nil
-	}
-	return l.fromFile(l.cfg.TokenFile)
+	return l.credential(l.cfg.Token.Reveal(), l.cfg.TokenFile)
 }
 
-// fromFile reads a credential.
-func (l *login) fromFile(path string) (string, error) {
+// credential returns a value, or that in a file if it is empty.
+func (l *login) credential(value, path string) (string, error) {
+	if value != "" {
+		return value, nil
+	}
 	content, err := os.ReadFile(path)
 	text := strings.TrimSpace(string(content))
 	if err == nil && text == "" {
@@ -370,8 +364,9 @@ func reason(err error) Reason {
 		return DNS
 	}
 	netErr, isNet := errors.AsType[net.Error](err) // *url.Error too
+	_, isTooLong := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.Is(err, errTooLong):
+	case isTooLong:
 		return BadAnswer
 	case errors.Is(err, context.DeadlineExceeded), isNet && netErr.Timeout():
 		return Slow

@@ -47,16 +47,10 @@ func (s Secret) Equal(value string) bool {
 // String returns "[secret]".
 func (Secret) String() string { return hidden }
 
-// GoString returns "[secret]".
-func (Secret) GoString() string { return hidden }
-
 // Format writes "[secret]", whatever the verb.
 func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
 
-// MarshalJSON returns "[secret]" as a JSON string.
-func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + hidden + `"`), nil }
-
-// MarshalText returns "[secret]".
+// MarshalText returns "[secret]", in JSON, too.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // LogValue returns "[secret]".

@@ -171,15 +171,15 @@ func (v *Vault) Resolve(ctx context.Context, name string) (Connection, error) {
 	if c, ok := v.cached(name); ok {
 		return c, nil
 	}
-	got, err := v.shareRead(ctx, "resolve "+name, func(ctx context.Context) (refreshed, error) {
+	return v.shareRead(ctx, "resolve "+name, func(ctx context.Context) (Connection, error) {
 		if c, ok := v.cached(name); ok { // by a read that has just ended
-			return refreshed{conn: c}, nil
+			return c, nil
 		}
 		return v.read(ctx, name)
 	})
-	return got.conn, err
 }
 
+// cached returns the connection as it was last read, and whether it may still be used.
 func (v *Vault) cached(name string) (Connection, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -196,54 +196,48 @@ func (v *Vault) cached(name string) (Connection, bool) {
 // Of several callers only the first sees the change. Where there may be others,
 // compare the Version of the connection that was refused with the new one's.
 func (v *Vault) Refresh(ctx context.Context, name string) (c Connection, changed bool, err error) {
-	got, err := v.shareRead(ctx, "refresh "+name, func(ctx context.Context) (refreshed, error) {
-		r, err := v.read(ctx, name)
+	before, _ := v.cached(name)
+	c, err = v.shareRead(ctx, "refresh "+name, func(ctx context.Context) (Connection, error) {
+		c, err := v.read(ctx, name)
 		if err != nil {
 			v.forget(name)
 		}
-		return r, err
+		return c, err
 	})
-	return got.conn, got.changed, err
-}
-
-// refreshed is a connection just read, and whether its secrets are new.
-type refreshed struct {
-	conn    Connection
-	changed bool
+	return c, err == nil && c.Version != before.Version, err
 }
 
 // shareRead runs read once for concurrent calls with the same key. When the
 // context of one of them ends, the read goes on for the others.
-func (v *Vault) shareRead(ctx context.Context, key string, read func(context.Context) (refreshed, error)) (refreshed, error) {
+func (v *Vault) shareRead(ctx context.Context, key string, read func(context.Context) (Connection, error)) (Connection, error) {
 	if err := ctx.Err(); err != nil {
-		return refreshed{}, err
+		return Connection{}, err
 	}
 	done := v.reads.DoChan(key, func() (any, error) { return read(v.lifetime) })
 	select {
 	case <-ctx.Done():
-		return refreshed{}, ctx.Err()
+		return Connection{}, ctx.Err()
 	case r := <-done:
-		return r.Val.(refreshed), r.Err
+		return r.Val.(Connection), r.Err
 	}
 }
 
 // read reads a complete connection from the backends, and caches it.
-func (v *Vault) read(ctx context.Context, name string) (refreshed, error) {
+func (v *Vault) read(ctx context.Context, name string) (Connection, error) {
 	f, err := v.find(ctx, name)
 	if err != nil {
-		return refreshed{}, err
+		return Connection{}, err
 	}
 	if missing := f.conn.missing(); len(missing) > 0 {
-		return refreshed{}, &MissingFieldError{Connection: name, App: f.conn.App, Backend: f.backend, Fields: missing}
+		return Connection{}, &MissingFieldError{Connection: name, App: f.conn.App, Backend: f.backend, Fields: missing}
 	}
 	if err := f.conn.check(); err != nil {
-		return refreshed{}, err
+		return Connection{}, err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	last, ok := v.cache[name]
 	v.cache[name] = cached{conn: f.conn, readAt: v.now()}
-	return refreshed{conn: f.conn, changed: !ok || last.conn.Version != f.conn.Version}, nil
+	return f.conn, nil
 }
 
 // found is a connection and what its backend says about it. It may be
