@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/ledger"
 
 	"github.com/stretchr/testify/require"
@@ -18,16 +17,10 @@ func once(t *testing.T, l ledger.Ledger, clock *Clock) {
 	recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
 	require.Equal(t, "wamid.1", claim(t, l, "f1.b.1", "k"))
 	require.Empty(t, claim(t, l, "f1.b.1", "another"))
-	c := Claim("f1.b.2", "k")
-	c.Recipient = "33600000002"
-	repeats, err := l.Claim(t.Context(), c)
-	require.NoError(t, err)
-	require.Empty(t, repeats, "a key is of one contact")
-	c = Claim("f1.b.3", "k")
+	require.Empty(t, claimFor(t, l, "33600000002", "f1.b.2", "k"), "a key is of one contact")
+	c := Claim("f1.b.3", "k")
 	c.Sender = "another"
-	repeats, err = l.Claim(t.Context(), c)
-	require.NoError(t, err)
-	require.Equal(t, "wamid.1", repeats, "whichever number sends")
+	require.Equal(t, "wamid.1", must(l.Claim(t.Context(), c))(t), "whichever number sends")
 
 	// What was refused was not sent.
 	require.Empty(t, claim(t, l, "f1.c.1", "refused"))
@@ -50,22 +43,12 @@ func once(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 func onceUnsettled(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Empty(t, claim(t, l, "f1.a.1", "k"))
-	err := claimError(t, l, "f1.b.1", "k")
-	var unsettled *whatsapp.UnsettledError
-	require.ErrorAs(t, err, &unsettled)
-	require.Equal(t, "f1.a.1", unsettled.Call)
-	again := Claim("f1.a.2", "k")
-	again.Step = "step of f1.a.1"
-	repeats, err := l.Claim(t.Context(), again)
-	require.NoError(t, err)
-	require.Empty(t, repeats, "who sends again what nobody knows of means to")
-	require.Error(t, claimError(t, l, "f1.b.1", "k"))
+	require.Equal(t, "f1.a.1", holderOf(t, l, "k"))
+	require.Empty(t, claimAgain(t, l, "f1.a.1", "f1.a.2", "k"), "who sends again what nobody knows of means to")
+	require.Equal(t, "f1.a.2", holderOf(t, l, "k"))
 	apply(t, l, Status("wamid.1", "sent", "f1.a.2"))
 	require.Equal(t, "wamid.1", claim(t, l, "f1.b.1", "k"), "a status settles it")
-	again.Call = "f1.a.3"
-	repeats, err = l.Claim(t.Context(), again)
-	require.NoError(t, err)
-	require.Equal(t, "wamid.1", repeats, "what is known to be sent is not sent again")
+	require.Equal(t, "wamid.1", claimAgain(t, l, "f1.a.1", "f1.a.3", "k"), "what is known to be sent is not sent again")
 }
 
 // oncePassedOn tests a key that was passed on to a later attempt of a step while the outcome of the
@@ -78,14 +61,9 @@ func oncePassedOn(t *testing.T, l ledger.Ledger, _ *Clock) {
 	} {
 		first, then := "f1."+key+".1", "f1."+key+".2"
 		require.Empty(t, claim(t, l, first, key))
-		again := Claim(then, key)
-		again.Step = "step of " + first
-		_, err := l.Claim(t.Context(), again)
-		require.NoError(t, err)
+		claimAgain(t, l, first, then, key)
 		ends(then)
-		var unsettled *whatsapp.UnsettledError
-		require.ErrorAs(t, claimError(t, l, "f1.b.1", key), &unsettled, key)
-		require.Equal(t, first, unsettled.Call)
+		require.Equal(t, first, holderOf(t, l, key), key)
 		require.NoError(t, l.Release(t.Context(), first))
 		require.Empty(t, claim(t, l, "f1.b.1", key), "it did not happen either")
 	}
@@ -151,10 +129,7 @@ func onceFreed(t *testing.T, l ledger.Ledger, clock *Clock) {
 
 	// And with one that somebody meant to send again.
 	require.Empty(t, claim(t, l, "f1.j.1", "again"))
-	again := Claim("f1.j.2", "again")
-	again.Step = "step of f1.j.1"
-	_, err := l.Claim(t.Context(), again)
-	require.NoError(t, err)
+	claimAgain(t, l, "f1.j.1", "f1.j.2", "again")
 	recordAnswer(t, l, Accepted("f1.j.2", ""))
 	apply(t, l, Status("wamid.j", "sent", "f1.j.1"))
 	require.Equal(t, "wamid.j", claim(t, l, "f1.k.1", "again"))
@@ -191,18 +166,12 @@ func onceByMany(t *testing.T, l ledger.Ledger, _ *Clock) {
 func onceJoined(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.Empty(t, claim(t, l, "f1.a.1", "k"))
 	recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
-	byID := Claim("f1.b.1", "other")
-	byID.Recipient = "FR.1"
-	_, err := l.Claim(t.Context(), byID)
-	require.NoError(t, err)
+	claimFor(t, l, "FR.1", "f1.b.1", "other")
 	n := Message("wamid.in", "oui")
 	n.UserID = "FR.1"
 	apply(t, l, n)
-	byID.Call, byID.Key = "f1.b.2", "k"
-	repeats, err := l.Claim(t.Context(), byID)
-	require.NoError(t, err)
-	require.Equal(t, "wamid.1", repeats)
-	require.Error(t, claimError(t, l, "f1.b.3", "other"))
+	require.Equal(t, "wamid.1", claimFor(t, l, "FR.1", "f1.b.2", "k"))
+	require.Equal(t, "f1.b.1", holderOf(t, l, "other"))
 }
 
 // onceAnswered tests a contact whose second id only the answer names.
@@ -211,35 +180,24 @@ func onceAnswered(t *testing.T, l ledger.Ledger, _ *Clock) {
 	a := Accepted("f1.a.1", "wamid.1")
 	a.UserID = "FR.1"
 	recordAnswer(t, l, a)
-	byID := Claim("f1.b.1", "k")
-	byID.Recipient = "FR.1"
-	repeats, err := l.Claim(t.Context(), byID)
-	require.NoError(t, err)
-	require.Equal(t, "wamid.1", repeats)
+	require.Equal(t, "wamid.1", claimFor(t, l, "FR.1", "f1.b.1", "k"))
 }
 
 // onceFreedJoined tests a contact that is merged from two with a released claim of one key each.
 func onceFreedJoined(t *testing.T, l ledger.Ledger, clock *Clock) {
-	byID := Claim("f1.a.1", "k")
-	byID.Recipient = "FR.1"
-	for _, c := range []whatsapp.Claim{Claim("f1.a.1", "k"), byID, Claim("f1.b.1", "k")} {
+	for _, recipient := range []string{Person, "FR.1"} {
 		clock.Advance(time.Second)
-		_, err := l.Claim(t.Context(), c)
-		require.NoError(t, err)
-		if c.Call == "f1.a.1" {
-			require.NoError(t, l.Release(t.Context(), c.Call))
-		}
+		claimFor(t, l, recipient, "f1.a.1", "k")
+		require.NoError(t, l.Release(t.Context(), "f1.a.1"))
 	}
 	clock.Advance(time.Second)
-	byID.Call = "f1.c.1"
-	_, err := l.Claim(t.Context(), byID)
-	require.NoError(t, err)
+	claim(t, l, "f1.b.1", "k")
+	clock.Advance(time.Second)
+	claimFor(t, l, "FR.1", "f1.c.1", "k")
 	n := Message("wamid.in", "oui")
 	n.UserID = "FR.1"
 	apply(t, l, n)
-	var unsettled *whatsapp.UnsettledError
-	require.ErrorAs(t, claimError(t, l, "f1.d.1", "k"), &unsettled)
-	require.Equal(t, "f1.c.1", unsettled.Call, "the later one holds it")
+	require.Equal(t, "f1.c.1", holderOf(t, l, "k"), "the later one holds it")
 	for _, call := range []string{"f1.a.1", "f1.b.1"} {
 		require.Equal(t, "f1.c.1", apply(t, l, Status("wamid."+call, "sent", call))[0].Duplicate)
 		require.NotEmpty(t, claim(t, l, "f1.d.1", "k"))

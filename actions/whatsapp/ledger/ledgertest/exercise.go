@@ -140,8 +140,7 @@ func pruning(t *testing.T, l ledger.Ledger, clock *Clock) {
 	apply(t, l, Message("wamid.in", "oui"), Preference("stop", Start()))
 	held := Claim("f1.held.1", "held")
 	held.Within = 30 * 24 * time.Hour
-	_, err := l.Claim(t.Context(), held)
-	require.NoError(t, err)
+	must(l.Claim(t.Context(), held))(t)
 	recordAnswer(t, l, Accepted("f1.held.1", "wamid.held"))
 	clock.Advance(10 * 24 * time.Hour)
 	apply(t, l, Status("wamid.young", "sent", "f1.young.1"))
@@ -149,8 +148,7 @@ func pruning(t *testing.T, l ledger.Ledger, clock *Clock) {
 	prune := func(before time.Time) (total int) {
 		for rounds := 0; ; rounds++ {
 			require.Less(t, rounds, 100)
-			n, err := l.Prune(t.Context(), before, 10)
-			require.NoError(t, err)
+			n := must(l.Prune(t.Context(), before, 10))(t)
 			require.LessOrEqual(t, n, 30, "so many of each at most")
 			if n == 0 {
 				return total
@@ -161,16 +159,12 @@ func pruning(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Zero(t, prune(Start().Add(-time.Second)))
 	require.Equal(t, 30+32+30, prune(Start().Add(8*24*time.Hour)), "claims, events, messages")
 	require.Empty(t, receiptsOf(t, l, "f1.a.1"))
-	_, ok, err := l.Message(t.Context(), "wamid.1")
-	require.NoError(t, err)
-	require.False(t, ok)
+	requireNoMessage(t, l, "wamid.1")
 	require.Len(t, receiptsOf(t, l, "f1.young.1"), 1)
 	require.True(t, optedOut(t, l), "that stays")
 	require.Equal(t, Start(), window(t, l).Wrote)
 	held.Call, held.Step = "f1.late.1", ""
-	repeats, err := l.Claim(t.Context(), held)
-	require.NoError(t, err)
-	require.Equal(t, "wamid.held", repeats, "for as long as it counts")
+	require.Equal(t, "wamid.held", must(l.Claim(t.Context(), held))(t), "for as long as it counts")
 	require.Len(t, apply(t, l, Status("wamid.1", "sent", "f1.a.1")), 1, "it is new again")
 }
 
@@ -197,9 +191,7 @@ func manyAtOnce(t *testing.T, l ledger.Ledger, _ *Clock) {
 		})
 	}
 	all.Wait()
-	found, err := l.Inbound(t.Context(), Sender, Person, Start())
-	require.NoError(t, err)
-	require.Len(t, found, 16*20)
+	require.Len(t, must(l.Inbound(t.Context(), Sender, Person, Start()))(t), 16*20)
 }
 
 func endedContext(t *testing.T, l ledger.Ledger, _ *Clock) {
@@ -209,8 +201,6 @@ func endedContext(t *testing.T, l ledger.Ledger, _ *Clock) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = l.Claim(ctx, Claim("f1.a.1", "k"))
 	require.ErrorIs(t, err, context.Canceled)
-	_, ok, err := l.Message(t.Context(), "wamid.1")
-	require.NoError(t, err)
-	require.False(t, ok)
+	requireNoMessage(t, l, "wamid.1")
 	require.Empty(t, claim(t, l, "f1.b.1", "k"))
 }

@@ -73,35 +73,65 @@ func Fresh(updates []ledger.Update) []ledger.Update {
 	return slices.DeleteFunc(slices.Clone(updates), func(n ledger.Update) bool { return n.Known })
 }
 
+// must returns a function that returns a result, after requiring that there is no error.
+func must[T any](result T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		require.NoError(t, err)
+		return result
+	}
+}
+
 // apply applies notifications, and returns the updates that were not known before.
 func apply(t *testing.T, l ledger.Ledger, told ...inbound.Notification) []ledger.Update {
 	t.Helper()
-	updates, err := l.Apply(t.Context(), told...)
-	require.NoError(t, err)
+	updates := must(l.Apply(t.Context(), told...))(t)
 	require.Len(t, updates, len(told))
 	return Fresh(updates)
 }
 
-// recordAnswer records an answer, and waits until it can be read.
-func recordAnswer(t *testing.T, l ledger.Ledger, a whatsapp.Answer) {
+// recordAnswer records an answer, waits until it can be read, and returns the receipts that came
+// before it.
+func recordAnswer(t *testing.T, l ledger.Ledger, a whatsapp.Answer) []call.Receipt {
 	t.Helper()
-	_, err := l.RecordAnswer(t.Context(), a)
+	receipts := must(l.RecordAnswer(t.Context(), a))(t)
+	_, _, err := l.Message(t.Context(), a.MessageID)
 	require.NoError(t, err)
-	_, _, err = l.Message(t.Context(), a.MessageID)
-	require.NoError(t, err)
+	return receipts
 }
 
 func claim(t *testing.T, l ledger.Ledger, call, key string) (repeats string) {
 	t.Helper()
-	repeats, err := l.Claim(t.Context(), Claim(call, key))
-	require.NoError(t, err)
-	return repeats
+	return claimFor(t, l, Person, call, key)
+}
+
+func claimFor(t *testing.T, l ledger.Ledger, recipient, call, key string) (repeats string) {
+	t.Helper()
+	c := Claim(call, key)
+	c.Recipient = recipient
+	return must(l.Claim(t.Context(), c))(t)
+}
+
+// claimAgain claims a key for a later call of an earlier one's step.
+func claimAgain(t *testing.T, l ledger.Ledger, earlier, call, key string) (repeats string) {
+	t.Helper()
+	c := Claim(call, key)
+	c.Step = "step of " + earlier
+	return must(l.Claim(t.Context(), c))(t)
 }
 
 func claimError(t *testing.T, l ledger.Ledger, call, key string) error {
 	t.Helper()
 	_, err := l.Claim(t.Context(), Claim(call, key))
 	return err
+}
+
+// holderOf returns the call that holds a key while the outcome of its send is unknown.
+func holderOf(t *testing.T, l ledger.Ledger, key string) string {
+	t.Helper()
+	var unsettled *whatsapp.UnsettledError
+	require.ErrorAs(t, claimError(t, l, "f1.another.1", key), &unsettled)
+	return unsettled.Call
 }
 
 func message(t *testing.T, l ledger.Ledger, id string) ledger.Message {
@@ -112,30 +142,29 @@ func message(t *testing.T, l ledger.Ledger, id string) ledger.Message {
 	return m
 }
 
+func requireNoMessage(t *testing.T, l ledger.Ledger, id string) {
+	t.Helper()
+	_, ok, err := l.Message(t.Context(), id)
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
 func receiptsOf(t *testing.T, l ledger.Ledger, key string) []call.Receipt {
 	t.Helper()
-	found, err := l.Receipts(t.Context(), time.Time{}, key)
-	require.NoError(t, err)
-	return found
+	return must(l.Receipts(t.Context(), time.Time{}, key))(t)
 }
 
 func window(t *testing.T, l ledger.Ledger) ledger.Window {
 	t.Helper()
-	w, err := l.Window(t.Context(), Sender, Person)
-	require.NoError(t, err)
-	return w
+	return must(l.Window(t.Context(), Sender, Person))(t)
 }
 
 func optedOut(t *testing.T, l ledger.Ledger) bool {
 	t.Helper()
-	out, err := l.OptedOut(t.Context(), Sender, Person)
-	require.NoError(t, err)
-	return out
+	return must(l.OptedOut(t.Context(), Sender, Person))(t)
 }
 
 func contactIDs(t *testing.T, l ledger.Ledger, id string) []string {
 	t.Helper()
-	found, err := l.Contact(t.Context(), id)
-	require.NoError(t, err)
-	return found
+	return must(l.Contact(t.Context(), id))(t)
 }

@@ -56,9 +56,7 @@ func CheckWritten(t *testing.T, l ledger.Ledger, acked map[string]string) {
 		}
 		require.NoError(t, err)
 		require.Equal(t, "wamid."+id, repeats)
-		updates, err := l.Apply(t.Context(), Message(id, "oui"), Status("wamid."+id, "read", id))
-		require.NoError(t, err)
-		require.Empty(t, Fresh(updates), "webhook %s is lost", id)
+		require.Empty(t, Fresh(must(l.Apply(t.Context(), Message(id, "oui"), Status("wamid."+id, "read", id)))(t)), "webhook %s is lost", id)
 		m, _, err := l.Message(t.Context(), "wamid."+id)
 		require.NoError(t, err)
 		require.EqualValues(t, "read", m.State)

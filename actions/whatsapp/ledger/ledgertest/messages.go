@@ -92,9 +92,7 @@ func anyOrder(t *testing.T, l ledger.Ledger, _ *Clock) {
 	}
 	apply(t, l, Status("wamid.voice", "played", ""))
 	require.EqualValues(t, "read", message(t, l, "wamid.voice").State)
-	_, ok, err := l.Message(t.Context(), "wamid.none")
-	require.NoError(t, err)
-	require.False(t, ok)
+	requireNoMessage(t, l, "wamid.none")
 }
 
 func allOrNothing(t *testing.T, l ledger.Ledger, _ *Clock) {
@@ -109,8 +107,7 @@ func allOrNothing(t *testing.T, l ledger.Ledger, _ *Clock) {
 	in := Message("wamid.in", "oui")
 	in.Raw = map[string]any{"id": "wamid.in", "text": map[string]any{"body": "oui"}, "n": int64(7)}
 	apply(t, l, in)
-	found, err := l.Inbound(t.Context(), Sender, Person, Start())
-	require.NoError(t, err)
+	found := must(l.Inbound(t.Context(), Sender, Person, Start()))(t)
 	require.Equal(t, []inbound.Notification{in}, found)
 	_, ok := found[0].Event()
 	require.True(t, ok)
@@ -121,15 +118,13 @@ func knownAgain(t *testing.T, l ledger.Ledger, _ *Clock) {
 	told := []inbound.Notification{
 		Status("wamid.1", "sent", "f1.a.1"), Status("wamid.1", "failed", ""), Status("wamid.2", "failed", ""), Message("wamid.in", "oui"), {Kind: "security"},
 	}
-	first, err := l.Apply(t.Context(), told...)
-	require.NoError(t, err)
+	first := must(l.Apply(t.Context(), told...))(t)
 	recordAnswer(t, l, Accepted("f1.a.2", "wamid.2"))
 	named := Message("wamid.named", "c'est moi")
 	named.UserID = "FR.1"
 	apply(t, l, named)
 
-	again, err := l.Apply(t.Context(), append(told, Status("wamid.1", "delivered", ""))...)
-	require.NoError(t, err)
+	again := must(l.Apply(t.Context(), append(told, Status("wamid.1", "delivered", ""))...))(t)
 	require.Len(t, again, len(told)+1)
 	for i, n := range again[:len(told)] {
 		require.False(t, first[i].Known)
@@ -164,8 +159,7 @@ func receipts(t *testing.T, l ledger.Ledger, _ *Clock) {
 	}
 	require.Equal(t, []string{"delivered", "sent", "failed"}, states, "as they came")
 	apply(t, l, Status("wamid.1", "read", ""))
-	all, err := l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.none.1", "f1.a.1")
-	require.NoError(t, err)
+	all := must(l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.none.1", "f1.a.1"))(t)
 	var told []string
 	for _, r := range all {
 		told = append(told, r.Key+" "+r.State)
@@ -177,16 +171,11 @@ func answerAlone(t *testing.T, l ledger.Ledger, clock *Clock) {
 	recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
 	recordAnswer(t, l, Accepted("f1.a.2", ""))
 	want := call.Receipt{Key: "f1.a.1", ID: "wamid.1:accepted", State: call.Accepted, Data: map[string]any{"message_id": "wamid.1"}}
-	found, err := l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.a.1")
-	require.NoError(t, err)
-	require.Equal(t, []call.Receipt{want}, found, "what was refused has none")
+	require.Equal(t, []call.Receipt{want}, must(l.Receipts(t.Context(), time.Time{}, "f1.a.2", "f1.a.1"))(t), "what was refused has none")
 	clock.Advance(time.Hour)
-	found, err = l.Receipts(t.Context(), clock.Now(), "f1.a.1")
-	require.NoError(t, err)
-	require.Empty(t, found, "it is of an earlier call")
+	require.Empty(t, must(l.Receipts(t.Context(), clock.Now(), "f1.a.1"))(t), "it is of an earlier call")
 	apply(t, l, Status("wamid.1", "failed", ""))
-	found, err = l.Receipts(t.Context(), clock.Now().Add(-2*time.Hour), "f1.a.1")
-	require.NoError(t, err)
+	found := must(l.Receipts(t.Context(), clock.Now().Add(-2*time.Hour), "f1.a.1"))(t)
 	require.Len(t, found, 1)
 	require.Equal(t, "failed", found[0].State, "Meta knows better")
 }
@@ -196,27 +185,21 @@ func earlierReceipts(t *testing.T, l ledger.Ledger, clock *Clock) {
 	clock.Advance(time.Hour)
 	began := clock.Now()
 	apply(t, l, Status("wamid.1", "read", "f1.a.1"), Status("wamid.2", "sent", "f1.a.1"))
-	found, err := l.Receipts(t.Context(), began, "f1.a.1")
-	require.NoError(t, err)
+	found := must(l.Receipts(t.Context(), began, "f1.a.1"))(t)
 	require.Len(t, found, 1, "neither what came before, nor what came of it later")
 	require.Equal(t, "wamid.2", found[0].Data["message_id"])
-	found, err = l.Receipts(t.Context(), began.Add(-time.Hour), "f1.a.1")
-	require.NoError(t, err)
-	require.Len(t, found, 3)
+	require.Len(t, must(l.Receipts(t.Context(), began.Add(-time.Hour), "f1.a.1"))(t), 3)
 }
 
 func overtaken(t *testing.T, l ledger.Ledger, _ *Clock) {
 	updates := apply(t, l, Status("wamid.1", "failed", ""))
 	require.Nil(t, updates[0].Receipt)
-	found, err := l.RecordAnswer(t.Context(), Accepted("f1.a.1", "wamid.1"))
-	require.NoError(t, err)
+	found := recordAnswer(t, l, Accepted("f1.a.1", "wamid.1"))
 	require.Len(t, found, 1)
 	require.Equal(t, "f1.a.1", found[0].Key)
 	require.Equal(t, "failed", found[0].State)
 	require.Len(t, receiptsOf(t, l, "f1.a.1"), 1)
-	found, err = l.RecordAnswer(t.Context(), Accepted("f1.a.1", "wamid.1"))
-	require.NoError(t, err)
-	require.Empty(t, found, "they are told once")
+	require.Empty(t, recordAnswer(t, l, Accepted("f1.a.1", "wamid.1")), "they are told once")
 	m := message(t, l, "wamid.1")
 	require.EqualValues(t, "failed", m.State)
 	require.Equal(t, []string{"f1.a.1", Sender, Person}, []string{m.Call, m.Sender, m.Recipient})

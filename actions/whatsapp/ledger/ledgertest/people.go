@@ -17,12 +17,8 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Equal(t, ledger.Window{}, window(t, l), "nobody knows")
 	apply(t, l, Message("wamid.in.1", "oui"))
 	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: Start()}, window(t, l))
-	w, err := l.Window(t.Context(), "another", Person)
-	require.NoError(t, err)
-	require.Equal(t, whatsapp.WindowUnknown, w.State, "each sender has its own")
-	w, err = l.Window(t.Context(), Sender, "+"+Person)
-	require.NoError(t, err)
-	require.Equal(t, whatsapp.WindowOpen, w.State)
+	require.Equal(t, whatsapp.WindowUnknown, must(l.Window(t.Context(), "another", Person))(t).State, "each sender has its own")
+	require.Equal(t, whatsapp.WindowOpen, must(l.Window(t.Context(), Sender, "+"+Person))(t).State)
 
 	clock.Advance(24*time.Hour - time.Nanosecond)
 	require.Equal(t, whatsapp.WindowOpen, window(t, l).State)
@@ -54,9 +50,7 @@ func windows(t *testing.T, l ledger.Ledger, clock *Clock) {
 	answered.Kind, answered.Field, answered.Timestamp = "standby", "standby", clock.Now()
 	apply(t, l, answered)
 	require.Equal(t, ledger.Window{State: whatsapp.WindowOpen, Wrote: clock.Now()}, window(t, l), "whoever answers")
-	since, err := l.Inbound(t.Context(), Sender, Person, clock.Now().Add(-time.Hour))
-	require.NoError(t, err)
-	require.Empty(t, since, "no flow answers it")
+	require.Empty(t, must(l.Inbound(t.Context(), Sender, Person, clock.Now().Add(-time.Hour)))(t), "no flow answers it")
 }
 
 func shutWindows(t *testing.T, l ledger.Ledger, clock *Clock) {
@@ -104,22 +98,16 @@ func marketing(t *testing.T, l ledger.Ledger, clock *Clock) {
 		apply(t, l, s.n)
 		require.Equal(t, s.out, optedOut(t, l), s.name)
 	}
-	out, err := l.OptedOut(t.Context(), "another", Person)
-	require.NoError(t, err)
-	require.False(t, out, "each sender has its own")
+	require.False(t, must(l.OptedOut(t.Context(), "another", Person))(t), "each sender has its own")
 
 	a := Accepted("f1.a.1", "")
 	a.OptedOut, a.Recipient = true, "33600000009"
 	clock.Advance(time.Minute)
 	recordAnswer(t, l, a)
-	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
-	require.NoError(t, err)
-	require.False(t, out, "they may have come back since")
+	require.False(t, must(l.OptedOut(t.Context(), Sender, "+33600000009"))(t), "they may have come back since")
 	clock.Advance(time.Minute)
 	apply(t, l, Status("wamid.other", "sent", ""))
-	out, err = l.OptedOut(t.Context(), Sender, "+33600000009")
-	require.NoError(t, err)
-	require.True(t, out)
+	require.True(t, must(l.OptedOut(t.Context(), Sender, "+33600000009"))(t))
 }
 
 func optOutStatus(at time.Time) inbound.Notification {
@@ -176,9 +164,7 @@ func mergedContacts(t *testing.T, l ledger.Ledger, clock *Clock) {
 	require.Equal(t, []string{Person, "FR.1"}, updates[0].Contact)
 	require.Equal(t, byID.Timestamp, window(t, l).Wrote)
 	require.True(t, optedOut(t, l))
-	found, err := l.Inbound(t.Context(), "", "FR.1", Start())
-	require.NoError(t, err)
-	require.Equal(t, []inbound.Notification{byNumber, byID}, found)
+	require.Equal(t, []inbound.Notification{byNumber, byID}, must(l.Inbound(t.Context(), "", "FR.1", Start()))(t))
 }
 
 func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
@@ -188,9 +174,7 @@ func changedNumber(t *testing.T, l ledger.Ledger, _ *Clock) {
 	apply(t, l, n)
 	require.Equal(t, []string{"33698765432"}, contactIDs(t, l, "33698765432"))
 	require.Equal(t, whatsapp.WindowUnknown, window(t, l).State, "the old number may become somebody else's")
-	found, err := l.Inbound(t.Context(), Sender, "33698765432", Start())
-	require.NoError(t, err)
-	require.Len(t, found, 2, "what they wrote stays theirs")
+	require.Len(t, must(l.Inbound(t.Context(), Sender, "33698765432", Start()))(t), 2, "what they wrote stays theirs")
 
 	next := Message("wamid.in.3", "bonjour")
 	next.UserID = "FR.NEXT"
@@ -217,8 +201,7 @@ func messagesSince(t *testing.T, l ledger.Ledger, clock *Clock) {
 	stranger.WaID, stranger.From, stranger.Timestamp = "33600000002", "+33600000002", clock.Now()
 	apply(t, l, other, stranger)
 	look := func(sender, contact string) (ids []string) {
-		found, err := l.Inbound(t.Context(), sender, contact, Start().Add(since))
-		require.NoError(t, err)
+		found := must(l.Inbound(t.Context(), sender, contact, Start().Add(since)))(t)
 		for _, n := range found {
 			ids = append(ids, n.MessageID)
 		}

@@ -154,17 +154,13 @@ func (h *randomHistory) next() (string, operation) {
 	}
 	before := h.clock.Now().Add(-time.Duration(h.IntN(20*24)) * time.Hour)
 	return "prune", func(t *testing.T, l ledger.Ledger) any {
-		n, err := l.Prune(t.Context(), before, 1<<20)
-		require.NoError(t, err)
-		return n
+		return must(l.Prune(t.Context(), before, 1<<20))(t)
 	}
 }
 
 func (h *randomHistory) apply(told ...inbound.Notification) (string, operation) {
 	return fmt.Sprintf("%+v", told), func(t *testing.T, l ledger.Ledger) any {
-		updates, err := l.Apply(t.Context(), told...)
-		require.NoError(t, err)
-		return updates
+		return must(l.Apply(t.Context(), told...))(t)
 	}
 }
 
@@ -221,8 +217,7 @@ func (h *randomHistory) message() inbound.Notification {
 }
 
 func (h *randomHistory) preference() inbound.Notification {
-	n := h.person(Preference([...]string{"stop", "resume"}[h.IntN(2)], h.clock.Now()))
-	return n
+	return h.person(Preference([...]string{"stop", "resume"}[h.IntN(2)], h.clock.Now()))
 }
 
 func (h *randomHistory) recordAnswer() (string, operation) {
@@ -236,11 +231,7 @@ func (h *randomHistory) recordAnswer() (string, operation) {
 		a.WaID = h.number()
 	}
 	return fmt.Sprintf("told %+v", a), func(t *testing.T, l ledger.Ledger) any {
-		found, err := l.RecordAnswer(t.Context(), a)
-		require.NoError(t, err)
-		_, _, err = l.Message(t.Context(), a.MessageID) // now all can see it
-		require.NoError(t, err)
-		return found
+		return recordAnswer(t, l, a)
 	}
 }
 
@@ -269,18 +260,13 @@ func (h *randomHistory) queries() map[string]operation {
 			return contactIDs(t, l, id)
 		}
 		all["inbound of "+id] = func(t *testing.T, l ledger.Ledger) any {
-			found, err := l.Inbound(t.Context(), "", id, since)
-			require.NoError(t, err)
-			return found
+			return must(l.Inbound(t.Context(), "", id, since))(t)
 		}
 		for s := range 2 {
 			sender := fmt.Sprint("sender", s)
 			all["window of "+id+" to "+sender] = func(t *testing.T, l ledger.Ledger) any {
-				w, err := l.Window(t.Context(), sender, id)
-				require.NoError(t, err)
-				out, err := l.OptedOut(t.Context(), sender, id)
-				require.NoError(t, err)
-				return []any{w, out}
+				w := must(l.Window(t.Context(), sender, id))(t)
+				return []any{w, must(l.OptedOut(t.Context(), sender, id))(t)}
 			}
 		}
 	}
@@ -293,8 +279,7 @@ func (h *randomHistory) queries() map[string]operation {
 			return []any{m, ok}
 		}
 		all[key] = func(t *testing.T, l ledger.Ledger) any {
-			found := receiptsOf(t, l, key)
-			return append([]call.Receipt{}, found...)
+			return append([]call.Receipt{}, receiptsOf(t, l, key)...)
 		}
 	}
 	return all
