@@ -47,7 +47,7 @@ func (c *flowCompiler) action(in *flow.Action, s *expr.Scope) (*Action, *schema.
 	var found schema.Violations
 	with := orEmpty(in.With, in.WithRange)
 	out.With, known, found = c.valueOf(with, in.WithRange, sig.In, s)
-	out.coerce, out.check = sig.In.Coerce, sig.Check
+	out.check = sig.Check
 	if !c.lib.Stored {
 		known = replaceInvalid(sig.In, known, found)
 		checks := []func(schema.Value) schema.Violations{sig.Check, sig.Lint}
@@ -105,11 +105,10 @@ func isText(v any, path schema.Path) bool {
 	return ok
 }
 
-// specialize evaluates in advance what is known of With, so that each call coerces and checks
-// only the parts that depend on expressions.
+// specialize evaluates in advance what is known of With, so that each call checks only the parts
+// that depend on expressions.
 func (a *Action) specialize(known any) {
 	a.With.fillKnown(known)
-	a.coerce = a.Signature.In.Specialize(known)
 	if rest := a.Signature.SpecializeCheck; rest != nil {
 		a.check = rest(schema.NewValue(known, &schema.Tracker{}))
 	}
@@ -117,7 +116,7 @@ func (a *Action) specialize(known any) {
 
 // Input coerces a value that With evaluated to into the action's input, and checks it.
 func (a *Action) Input(v any) (any, schema.Violations) {
-	v, found := a.coerce(v)
+	v, found := a.Signature.In.Coerce(v)
 	if found.Err() == nil && a.check != nil {
 		found = a.check(schema.NewValue(v, &schema.Tracker{}))
 	}

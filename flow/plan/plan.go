@@ -87,8 +87,7 @@ type (
 		UnknownTimeout time.Duration
 		Idempotent     bool
 
-		coerce func(any) (any, schema.Violations)
-		check  func(schema.Value) schema.Violations // nil: there is none
+		check func(schema.Value) schema.Violations // nil: there is none
 	}
 	// Set gives values to variables.
 	Set struct{ Values []Output }
