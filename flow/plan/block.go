@@ -81,12 +81,7 @@ var (
 func (c *flowCompiler) condition(t diag.Text, s *expr.Scope) (p *expr.Program, yes, no expr.Facts) {
 	p, yes, no, found := expr.Condition(t, s)
 	c.diags.Add(found)
-	c.conditions = append(c.conditions, t.Value)
-	if p == nil {
-		c.broken = true
-	} else {
-		c.settingsRead.add(p)
-	}
+	c.noteReads(p)
 	return p, yes, no
 }
 

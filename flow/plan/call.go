@@ -30,7 +30,7 @@ func (c *flowCompiler) call(in *flow.Call, s *expr.Scope) (Construct, *schema.Ty
 		c.diags.Errorf("required", in.WithRange, fmt.Sprintf("add it: with: {%s: …}", f.Name), "the flow %s needs the input %q", in.Flow.Value, f.Name)
 	})
 	maps.Copy(c.plan.Sources, done.plan.Sources)
-	c.settingsRead.join(&done.settingsRead)
+	maps.Copy(c.settingsRead, done.settingsRead)
 	c.plan.Events = append(c.plan.Events, done.plan.Events...)
 	c.plan.Connections = append(c.plan.Connections, done.plan.Connections...)
 	return out, done.callOutputs

@@ -51,7 +51,7 @@ type compiled struct {
 	plan         *Plan        // of a flow with errors, only its inputs and outputs are usable
 	callOutputs  *schema.Type // the type of the outputs of a successful call of the flow
 	diags        diag.List
-	settingsRead settingsUse
+	settingsRead usage // including that of called flows
 }
 
 // maxDiagnostics bounds the diagnostics of one flow.
@@ -101,7 +101,8 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 			OutputType:  &schema.Type{Kind: schema.Object},
 			Settings:    c.settings,
 		},
-		vars: map[string]*schema.Type{},
+		vars:         map[string]*schema.Type{},
+		settingsRead: usage{}, inputsRead: usage{},
 	}
 	fc.compile()
 	done := &compiled{fc.plan, fc.callOutputs, fc.diags, fc.settingsRead}
@@ -117,7 +118,7 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 	for name, src := range fc.plan.Sources {
 		fc.plan.Texts[name] = string(src.Text)
 	}
-	if text, ok := fc.settingsRead.storedText(c.settings); ok {
+	if text, ok := storedSettings(c.settings, fc.settingsRead); ok {
 		fc.plan.Texts[SettingsText] = text
 	}
 	fc.plan.Digest = digest(fc.plan.Name, fc.plan.Texts)
@@ -161,13 +162,10 @@ type flowCompiler struct {
 	returnedValues  []returnedValue
 	earlyReturns    []earlyReturn
 	callOutputs     *schema.Type
-	settingsRead    settingsUse
+	settingsRead    usage
+	inputsRead      usage
+	broken          bool     // whether an expression did not compile
 	reportedCallees []string // called flows whose errors were mentioned
-
-	// For lint: the expressions of the flow, and whether one of them did not compile.
-	texts      []diag.Text
-	conditions []string
-	broken     bool
 }
 
 // notYet is why a step cannot be read by those before it.

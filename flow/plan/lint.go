@@ -3,7 +3,6 @@ package plan
 import (
 	"regexp"
 	"slices"
-	"strings"
 
 	"facteur/flow"
 	"facteur/flow/diag"
@@ -13,21 +12,11 @@ import (
 // unusedInputs warns about inputs that no expression reads. It says nothing if an expression
 // did not compile, which may be the one that reads them.
 func (c *flowCompiler) unusedInputs() {
-	if c.broken || len(c.flow.Inputs) == 0 {
+	if c.broken || c.inputsRead[""] {
 		return
 	}
-	expressions := c.conditions
-	for _, text := range c.texts {
-		parts, _ := expr.Scan(text)
-		for _, part := range parts {
-			if part.Expr != nil {
-				expressions = append(expressions, part.Expr.Value)
-			}
-		}
-	}
 	for _, in := range c.flow.Inputs {
-		name := in.Name.Value
-		if name != "" && !mayReadInput(expressions, name) {
+		if name := in.Name.Value; name != "" && !c.inputsRead[name] {
 			c.diags.Warnf("unused-input", in.Name.Whole, "remove it, or use it as ${inputs."+name+"}", "no expression reads the input %q", name)
 		}
 	}
@@ -48,41 +37,6 @@ func (c *flowCompiler) endlessFinally() {
 	}
 	each(c.flow.Steps, visit)
 	each(c.flow.OnFailure, visit)
-}
-
-// mayReadInput reports whether one of the expressions reads an input by its name, or may read
-// it in a way that its text does not show.
-func mayReadInput(expressions []string, name string) bool {
-	for _, text := range expressions {
-		for {
-			_, rest, ok := strings.Cut(text, "inputs")
-			if !ok {
-				break
-			}
-			if text = rest; mayRead(rest, name) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// mayRead reports whether an expression may read an input, given what follows the word inputs.
-func mayRead(rest, name string) bool {
-	rest = strings.TrimLeft(rest, " \t\n")
-	if rest == "" || rest[0] != '.' && rest[0] != '[' {
-		return true // as a whole
-	}
-	rest = strings.TrimLeft(rest[1:], " \t\n?\"'`")
-	n := 0
-	for n < len(rest) && isWord(rest[n]) {
-		n++
-	}
-	return n == 0 || rest[:n] == name
-}
-
-func isWord(b byte) bool {
-	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 }
 
 // dotted matches the shortest expressions, such as inputs.phone.

@@ -90,16 +90,13 @@ func broken() *Value {
 func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Value {
 	p, found := expr.Compile(n.Text, s)
 	c.diags.Add(found)
-	if p == nil {
-		c.broken = true
+	if c.noteReads(p); p == nil {
 		return broken()
 	}
 	if text, ok := p.Literal(); ok {
 		c.bareExpression(n.Text, s)
 		return &Value{Type: schema.StringType, literal: text}
 	}
-	c.texts = append(c.texts, n.Text)
-	c.settingsRead.add(p)
 	if ok, why := want.Accepts(p.Type()); !ok {
 		hint := conversion(want, p.Type())
 		if p.Type().Kind == schema.String && want.Kind == schema.Object { // the hint that a literal text would get
@@ -110,6 +107,16 @@ func (c *flowCompiler) text(n *flow.Node, want *schema.Type, s *expr.Scope) *Val
 		c.diags.Errorf("type-mismatch", n.Range, hint, "%s", why)
 	}
 	return &Value{Type: p.Type(), program: p}
+}
+
+// noteReads notes what a program reads; nil stands for one that did not compile.
+func (c *flowCompiler) noteReads(p *expr.Program) {
+	if p == nil {
+		c.broken = true
+		return
+	}
+	c.settingsRead.add(p, "settings")
+	c.inputsRead.add(p, "inputs")
 }
 
 // conversion returns a hint at the function that converts one type to another.

@@ -17,48 +17,27 @@ import (
 // the name of a flow. It is missing if they read none.
 const SettingsText = "settings.json"
 
-// A settingsUse is which settings a flow reads, including the flows that it calls.
-type settingsUse struct {
-	all   bool
-	names map[string]bool
+// A usage is the names of the fields of a variable that a flow reads, "" if it reads the variable
+// as a whole.
+type usage map[string]bool
+
+// add adds what a program reads of the variable.
+func (u usage) add(p *expr.Program, variable string) {
+	p.Reads(variable, func(name string) { u[name] = true })
 }
 
-func (r *settingsUse) add(p *expr.Program) {
-	p.Reads("settings", func(name string) {
-		if name == "" {
-			r.all = true
-			return
-		}
-		r.name(name)
-	})
-}
-
-func (r *settingsUse) name(name string) {
-	if r.names == nil {
-		r.names = map[string]bool{}
-	}
-	r.names[name] = true
-}
-
-func (r *settingsUse) join(other *settingsUse) {
-	r.all = r.all || other.all
-	for name := range other.names {
-		r.name(name)
-	}
-}
-
-// storedText returns the used settings as they are stored; ok is false if none is used.
-func (r *settingsUse) storedText(settings map[string]any) (text string, ok bool) {
-	if !r.all && len(r.names) == 0 {
+// storedSettings returns the settings that are read, as they are stored; ok is false if none is.
+func storedSettings(settings map[string]any, read usage) (text string, ok bool) {
+	if len(read) == 0 {
 		return "", false
 	}
-	read := make(map[string]any, len(settings))
+	used := make(map[string]any, len(settings))
 	for name, v := range settings {
-		if r.all || r.names[name] {
-			read[name] = v
+		if read[""] || read[name] {
+			used[name] = v
 		}
 	}
-	return string(appendSetting(nil, read)), true
+	return string(appendSetting(nil, used)), true
 }
 
 // A value that JSON has no form for is stored as an object with one of these keys. Other keys
