@@ -55,6 +55,19 @@ func newExpression(source diag.Text, at diag.Range, checked *ast.AST) *expressio
 	return e
 }
 
+// expressions iterates over the expressions of the program.
+func (p *Program) expressions(yield func(*expression) bool) {
+	if p.whole != nil {
+		yield(p.whole)
+		return
+	}
+	for _, part := range p.parts {
+		if part.expr != nil && !yield(part.expr) {
+			return
+		}
+	}
+}
+
 // Literal returns the text of a program without expressions; ok is false for any other.
 func (p *Program) Literal() (text string, ok bool) {
 	return p.text, p.whole == nil && p.parts == nil

@@ -9,13 +9,19 @@ import (
 // Reads calls field with the name of each field of a variable that the program reads, and with
 // "" if it reads the variable as a whole.
 func (p *Program) Reads(variable string, field func(name string)) {
-	if p.whole != nil {
-		p.whole.reads(variable, field)
-	}
-	for _, part := range p.parts {
-		if part.expr != nil {
-			part.expr.reads(variable, field)
+	for e := range p.expressions {
+		if !strings.Contains(e.source.Value, variable) {
+			continue
 		}
+		e.eachPath(func(names []string) {
+			switch {
+			case names[0] != variable:
+			case len(names) == 1:
+				field("")
+			default:
+				field(names[1])
+			}
+		})
 	}
 }
 
@@ -23,57 +29,45 @@ func (p *Program) Reads(variable string, field func(name string)) {
 // whatever the outcomes of its steps: it reads only what the run was started with, no time and
 // no random values.
 func (p *Program) Deterministic() bool {
-	deterministic := p.whole == nil || p.whole.deterministic()
-	for _, part := range p.parts {
-		deterministic = deterministic && (part.expr == nil || part.expr.deterministic())
-	}
-	return deterministic
-}
-
-func (e *expression) deterministic() bool {
-	varies := func(variable string) bool {
-		switch strings.TrimPrefix(variable, ".") {
-		case "steps", "vars", "run", "event", "error", nowVariable, randomVariable:
-			return true
-		}
-		return false
-	}
-	if e.checked == nil {
-		return !varies(e.path[0])
-	}
 	deterministic := true
-	ast.PreOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		deterministic = deterministic && (e.Kind() != ast.IdentKind || !varies(e.AsIdent()))
-	}))
+	for e := range p.expressions {
+		e.eachPath(func(names []string) {
+			switch names[0] {
+			case "steps", "vars", "run", "event", "error", nowVariable, randomVariable:
+				deterministic = false
+			}
+		})
+	}
 	return deterministic
 }
 
-func (e *expression) reads(variable string, field func(name string)) {
+// Paths returns the dotted paths that an expression reads, such as steps.ask.status, in order;
+// nil if it is not valid CEL.
+func Paths(source string) (paths []string) {
+	parsed, issues := shared().cel.Parse(source)
+	if issues.Err() != nil {
+		return nil
+	}
+	eachPath(parsed.NativeRep().Expr(), func(names []string) { paths = append(paths, strings.Join(names, ".")) })
+	return paths
+}
+
+func (e *expression) eachPath(f func(names []string)) {
 	if e.checked == nil {
-		switch {
-		case e.path[0] != variable:
-		case len(e.path) == 1:
-			field("")
-		default:
-			field(e.path[1])
-		}
+		f(e.path)
 		return
 	}
-	if !strings.Contains(e.source.Value, variable) {
-		return
-	}
-	named := map[int64]bool{} // nodes of the variable that are followed by a field
-	ast.PreOrderVisit(e.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.IdentKind:
-			if strings.TrimPrefix(e.AsIdent(), ".") == variable && !named[e.ID()] {
-				field("")
-			}
-		case ast.SelectKind, ast.CallKind:
-			if ch, ok := chainOf(e); ok && strings.TrimPrefix(ch.root, ".") == variable && len(ch.links) > 0 && !named[ch.ident.ID()] {
-				named[ch.ident.ID()] = true
-				field(ch.links[0].name)
-			}
+	eachPath(e.checked.Expr(), f)
+}
+
+// eachPath calls f with each variable of an expression and the fields that follow it.
+func eachPath(e ast.Expr, f func(names []string)) {
+	seen := map[int64]bool{} // the variables of longer paths
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		if ch, ok := chainOf(e); ok && !seen[ch.ident.ID()] {
+			seen[ch.ident.ID()] = true
+			ch.root = strings.TrimPrefix(ch.root, ".")
+			f(ch.names())
 		}
 	}))
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"facteur/flow/expr"
 	"facteur/flow/schema"
 )
 
@@ -16,7 +17,7 @@ func valuesRead(source string, values map[string]any) []string {
 			lines = append(lines, line)
 		}
 	}
-	for _, path := range pathsOf(source) {
+	for _, path := range expr.Paths(source) {
 		names := strings.Split(path, ".")
 		if _, ok := values[names[0]]; !ok {
 			continue
@@ -61,52 +62,4 @@ func formatValue(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(text)
-}
-
-// pathsOf returns the dotted paths of a CEL expression, in order: names joined by dots,
-// outside of strings. A name before a parenthesis is a function, not part of a path.
-func pathsOf(s string) []string {
-	var paths []string
-	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == '"' || c == '\'':
-			i = afterString(s, i)
-		case isLetter(c):
-			j := i
-			for j < len(s) && (isLetter(s[j]) || s[j] >= '0' && s[j] <= '9' || s[j] == '.' && j+1 < len(s) && (isLetter(s[j+1]) || s[j+1] == '?') || s[j] == '?' && s[j-1] == '.') {
-				j++
-			}
-			path := strings.ReplaceAll(s[i:j], "?", "")
-			if j < len(s) && s[j] == '(' {
-				path = path[:max(0, strings.LastIndexByte(path, '.'))]
-			}
-			if path != "" && (i == 0 || s[i-1] != '.') {
-				paths = append(paths, path)
-			}
-			i = j
-		case c >= '0' && c <= '9':
-			for i < len(s) && (isLetter(s[i]) || s[i] >= '0' && s[i] <= '9') {
-				i++
-			}
-		default:
-			i++
-		}
-	}
-	return paths
-}
-
-func isLetter(c byte) bool { return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
-
-// afterString returns the offset after the string whose quote is at i.
-func afterString(s string, i int) int {
-	quote := s[i]
-	for i++; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case quote:
-			return i + 1
-		}
-	}
-	return len(s)
 }
