@@ -20,9 +20,7 @@ func (s *Scope) Join(open, ended []*Scope) {
 	if len(open) == 0 {
 		return
 	}
-	steps := s.joinSteps(open, ended)
-	vars, unset := joinVars(open, ended)
-	s.present = joinPresent(open)
+	steps, vars, present := s.joinSteps(open, ended), joinVars(open, ended), joinPresent(open)
 	for _, w := range open {
 		if len(ended) > 0 { // otherwise no condition proves anything about what follows
 			s.brokenWords = union(s.brokenWords, w.brokenWords)
@@ -30,7 +28,7 @@ func (s *Scope) Join(open, ended []*Scope) {
 	}
 	s.steps = table[knownStep]{m: steps}
 	s.vars = table[*schema.Type]{m: vars}
-	s.maybeUnset = table[bool]{m: unset}
+	s.present = table[bool]{m: present}
 }
 
 func (s *Scope) joinSteps(open, ended []*Scope) map[string]knownStep {
@@ -82,8 +80,8 @@ func (s knownStep) facts() stepFacts {
 	return stepFacts{excluded: anyOutcome &^ s.Outcomes, present: s.present}
 }
 
-func joinVars(open, ended []*Scope) (vars map[string]*schema.Type, unset map[string]bool) {
-	vars, unset = map[string]*schema.Type{}, map[string]bool{}
+func joinVars(open, ended []*Scope) map[string]*schema.Type {
+	vars := map[string]*schema.Type{}
 	for i, w := range slices.Concat(open, ended) {
 		for name, t := range w.vars.m {
 			if known := vars[name]; known == nil {
@@ -93,12 +91,5 @@ func joinVars(open, ended []*Scope) (vars map[string]*schema.Type, unset map[str
 			}
 		}
 	}
-	for name := range vars {
-		for _, w := range open {
-			if w.vars.m[name] == nil || w.maybeUnset.m[name] {
-				unset[name] = true
-			}
-		}
-	}
-	return vars, unset
+	return vars
 }

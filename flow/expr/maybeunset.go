@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"strings"
 
 	"facteur/flow/schema"
 )
@@ -11,24 +10,21 @@ import (
 // the id of a step: it counts as skipped while the variable is unset.
 const varsPrefix = "vars."
 
+// SetVar declares vars.<name>, which is set from here on.
+func (s *Scope) SetVar(name string, t *schema.Type) {
+	s.ReassignVar(name, t)
+	s.present.set(varsPrefix+name, true)
+}
+
 // MaybeSetVar declares vars.<name>, which may be unset where it is read; see SetVar.
 func (s *Scope) MaybeSetVar(name string, t *schema.Type) {
 	s.ReassignVar(name, t)
-	s.maybeUnset.set(name, true)
+	s.present.set(varsPrefix+name, false)
 }
 
 // MaybeUnset reports whether vars.<name> is declared but may be unset.
-func (s *Scope) MaybeUnset(name string) bool { return s.maybeUnset.m[name] }
-
-// assumePresent records what is proved about a variable or a property.
-func (s *Scope) assumePresent(path string, known stepFacts) {
-	if known.excluded&Skipped == 0 {
-		return
-	}
-	if name, ok := strings.CutPrefix(path, varsPrefix); ok && s.maybeUnset.m[name] {
-		s.maybeUnset.set(name, false)
-	}
-	s.present.set(path, true)
+func (s *Scope) MaybeUnset(name string) bool {
+	return s.vars.m[name] != nil && !s.present.m[varsPrefix+name]
 }
 
 // canReadPath reports whether a valid path can be read without a test.
@@ -39,7 +35,7 @@ func (s *Scope) canReadPath(names []string) bool {
 			return false
 		}
 	case "vars":
-		if len(names) > 1 && s.maybeUnset.m[names[1]] {
+		if len(names) > 1 && s.MaybeUnset(names[1]) {
 			return false
 		}
 	}
@@ -60,7 +56,7 @@ func (pc *presenceChecker) walkVar(ch chain, in Facts) (yes, no Facts) {
 	if ch.test && len(ch.links) == 1 {
 		return factsAbout(key, Skipped), factsAbout(key, anyOutcome&^Skipped)
 	}
-	if pc.scope.maybeUnset.m[name] && !ch.links[0].optional && in.steps[key].excluded&Skipped == 0 && !in.unreachable {
+	if pc.scope.MaybeUnset(name) && !ch.links[0].optional && in.steps[key].excluded&Skipped == 0 && !in.unreachable {
 		pc.reportUnset(ch.upTo(pc.positions, 1), key,
 			fmt.Sprintf("set it beforehand on every path, test it with has(vars.%[1]s), or write `vars.?%[1]s.orValue(%[2]s)`", name, zero(pc.scope.vars.m[name])),
 			"vars.%s may not be set", name)

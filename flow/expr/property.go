@@ -50,14 +50,14 @@ func (s *Scope) forget(path string) {
 }
 
 // joinPresent returns what is proved on every path.
-func joinPresent(open []*Scope) table[bool] {
+func joinPresent(open []*Scope) map[string]bool {
 	joined := map[string]bool{}
 	for key := range open[0].present.m {
 		if !slices.ContainsFunc(open, func(w *Scope) bool { return !w.present.m[key] }) {
 			joined[key] = true
 		}
 	}
-	return table[bool]{m: joined}
+	return joined
 }
 
 // mayLack reports whether a value of a type may lack a property.

@@ -14,9 +14,8 @@ import (
 type Scope struct {
 	names       table[*schema.Type]
 	vars        table[*schema.Type]
-	maybeUnset  table[bool] // variables that may be unset
 	steps       table[knownStep]
-	present     table[bool] // properties that are proved to be present, by their path
+	present     table[bool] // variables and properties that are proved to be present, by their path
 	allowAbsent bool        // see AllowAbsent
 	brokenWords []string    // words of the conditions on the path to here that did not compile; see Facts
 	objects     *objects
@@ -44,7 +43,7 @@ func NewScope() *Scope {
 
 // Fork returns a copy: changes to one do not affect the other.
 func (s *Scope) Fork() *Scope {
-	return &Scope{names: s.names.fork(), vars: s.vars.fork(), maybeUnset: s.maybeUnset.fork(), steps: s.steps.fork(), present: s.present.fork(), allowAbsent: s.allowAbsent, brokenWords: s.brokenWords, objects: s.objects}
+	return &Scope{names: s.names.fork(), vars: s.vars.fork(), steps: s.steps.fork(), present: s.present.fork(), allowAbsent: s.allowAbsent, brokenWords: s.brokenWords, objects: s.objects}
 }
 
 // Bind declares a variable such as inputs, settings, event, error or a foreach's item, or
@@ -53,14 +52,6 @@ func (s *Scope) Bind(name string, t *schema.Type) {
 	s.names.set(name, t)
 	s.forget(name)
 	s.checker = nil
-}
-
-// SetVar declares vars.<name>, which is set from here on.
-func (s *Scope) SetVar(name string, t *schema.Type) {
-	s.ReassignVar(name, t)
-	if s.maybeUnset.m[name] {
-		s.maybeUnset.set(name, false)
-	}
 }
 
 // Var returns the type of vars.<name>, or nil.
@@ -83,13 +74,14 @@ func (s *Scope) Assume(f Facts) {
 	s.brokenWords = union(s.brokenWords, f.brokenWords)
 	for id, known := range f.steps {
 		st, ok := s.steps.m[id]
-		if !ok {
-			s.assumePresent(id, known)
-			continue
+		switch {
+		case ok:
+			st.Outcomes &^= known.excluded
+			st.present = union(st.present, known.present)
+			s.steps.set(id, st)
+		case known.excluded&Skipped != 0: // a variable or a property
+			s.present.set(id, true)
 		}
-		st.Outcomes &^= known.excluded
-		st.present = union(st.present, known.present)
-		s.steps.set(id, st)
 	}
 }
 
