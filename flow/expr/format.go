@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,12 @@ func formatFunctions() []cel.EnvOption {
 
 const formatOverload = "format_timestamp_string_string"
 
+// tokens are the parts of a layout that stand for a part of the time.
+var tokens = regexp.MustCompile("Y+|M+|D+|H+|m+|s+")
+
+// goLayouts are the layouts of package time for the known tokens.
+var goLayouts = map[string]string{"YYYY": "2006", "MM": "01", "DD": "02", "HH": "15", "mm": "04", "ss": "05"}
+
 // formatTime formats a time in a time zone by a layout such as "DD/MM/YYYY HH:mm".
 func formatTime(t time.Time, layout, zone string) (string, error) {
 	location, err := timeZone(zone)
@@ -36,53 +43,14 @@ func formatTime(t time.Time, layout, zone string) (string, error) {
 		return "", err
 	}
 	t = t.In(location)
-	var b strings.Builder
-	err = tokens(layout, func(s string, token bool) bool {
-		if !token {
-			b.WriteString(s)
-			return true
+	text := tokens.ReplaceAllStringFunc(layout, func(token string) string {
+		known := goLayouts[token]
+		if known == "" && err == nil {
+			err = fmt.Errorf("the layout %q contains %s, but only YYYY, MM, DD, HH, mm and ss are known; put words outside of it", layout, token)
 		}
-		n, ok := part(t, s)
-		fmt.Fprintf(&b, "%0*d", len(s), n)
-		return ok
+		return t.Format(known)
 	})
-	return b.String(), err
-}
-
-// tokens calls each with the parts of a layout: tokens, which are runs of one of the letters Y
-// M D H m s, and the text between them.
-func tokens(layout string, each func(s string, token bool) bool) error {
-	for i := 0; i < len(layout); {
-		c, j := layout[i], i+1
-		token := strings.IndexByte("YMDHms", c) >= 0
-		for j < len(layout) && token && layout[j] == c {
-			j++
-		}
-		if !each(layout[i:j], token) {
-			return fmt.Errorf("the layout %q contains %s, but only YYYY, MM, DD, HH, mm and ss are known; put words outside of it", layout, layout[i:j])
-		}
-		i = j
-	}
-	return nil
-}
-
-// part returns the part of a time that a token stands for.
-func part(t time.Time, token string) (n int, ok bool) {
-	switch token {
-	case "YYYY":
-		return t.Year(), true
-	case "MM":
-		return int(t.Month()), true
-	case "DD":
-		return t.Day(), true
-	case "HH":
-		return t.Hour(), true
-	case "mm":
-		return t.Minute(), true
-	case "ss":
-		return t.Second(), true
-	}
-	return 0, false
+	return text, err
 }
 
 func validLayout(layout string) error {
