@@ -126,29 +126,9 @@ func kindCodec(t reflect.Type) *codec {
 	}
 	switch t.Kind() {
 	case reflect.String:
-		return &codec{
-			decode: func(dst reflect.Value, v any) error {
-				s, ok := v.(string)
-				if !ok {
-					return mismatch("string", v)
-				}
-				dst.SetString(s)
-				return nil
-			},
-			encode: func(v reflect.Value) any { return v.String() },
-		}
+		return scalarCodec("string", reflect.Value.SetString, reflect.Value.String)
 	case reflect.Bool:
-		return &codec{
-			decode: func(dst reflect.Value, v any) error {
-				b, ok := v.(bool)
-				if !ok {
-					return mismatch("boolean", v)
-				}
-				dst.SetBool(b)
-				return nil
-			},
-			encode: func(v reflect.Value) any { return v.Bool() },
-		}
+		return scalarCodec("boolean", reflect.Value.SetBool, reflect.Value.Bool)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return &codec{
 			decode: func(dst reflect.Value, v any) error {
@@ -208,6 +188,20 @@ func kindCodec(t reflect.Type) *codec {
 		return structCodec(t)
 	}
 	return &codec{decode: func(reflect.Value, any) error { return fmt.Errorf("a Go %s cannot be decoded", t) }}
+}
+
+func scalarCodec[T any](name string, set func(reflect.Value, T), get func(reflect.Value) T) *codec {
+	return &codec{
+		decode: func(dst reflect.Value, v any) error {
+			x, ok := v.(T)
+			if !ok {
+				return mismatch(name, v)
+			}
+			set(dst, x)
+			return nil
+		},
+		encode: func(v reflect.Value) any { return get(v) },
+	}
 }
 
 func asInt(v any) (int64, error) {
