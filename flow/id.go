@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,37 +33,20 @@ func (p *parser) checkID(t diag.Text, what string) bool {
 	return false
 }
 
-func isID(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (i == 0 || c != '_' && (c < '0' || c > '9')) {
-			return false
-		}
-	}
-	return s != ""
-}
+var idForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+func isID(s string) bool { return idForm.MatchString(s) }
+
+// A wordStart is where camelCase has an underscore as an id.
+var wordStart = regexp.MustCompile("([a-z])([A-Z])")
 
 // toID converts a text to an id, "" if that would be a guess.
 func toID(s string) string {
 	if file, ok := strings.CutSuffix(s, ".yaml"); ok { // the file of a flow
 		s = strings.TrimSuffix(file[strings.LastIndexByte(file, '/')+1:], ".flow")
 	}
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			if i > 0 && s[i-1] >= 'a' && s[i-1] <= 'z' {
-				b.WriteByte('_')
-			}
-			b.WriteByte(c - 'A' + 'a')
-		case c == '-' || c == ' ' || c == '.':
-			b.WriteByte('_')
-		default:
-			b.WriteByte(c)
-		}
-	}
-	id := b.String()
+	words := strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(wordStart.ReplaceAllString(s, "${1}_$2"))
+	id := strings.ToLower(words)
 	if !isID(id) || len(id) > maxID || slices.Contains(celKeywords[:], id) {
 		return ""
 	}

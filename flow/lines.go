@@ -1,7 +1,10 @@
 package flow
 
 import (
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"facteur/flow/diag"
@@ -353,13 +356,15 @@ func (s *lineScanner) escapes(start, end int) {
 					"%s is not a valid escape inside double quotes", s.text[pos-1:pos+n])
 			}
 		}
+		if size == 0 {
+			continue
+		}
 		digits := s.text[pos+1 : min(pos+1+size, end)]
+		n, err := strconv.ParseUint(digits, 16, 32)
 		switch {
-		case size == 0:
-		case len(digits) < size || !allDigits(digits, 16):
+		case len(digits) < size || err != nil:
 			s.errorf("bad-escape", pos-1, pos+1, "", `\%c must be followed by %d hexadecimal digits`, s.text[pos], size)
-		case size == 4 && (digits[0] == 'd' || digits[0] == 'D') && digits[1] >= '8',
-			size == 8 && digits > "0010ffff" && digits > "0010FFFF":
+		case n > unicode.MaxRune || utf16.IsSurrogate(rune(n)):
 			s.errorf("bad-escape", pos-1, pos+1+size, "write the character itself instead, such as the emoji", "this escape is not a whole character")
 		}
 	}

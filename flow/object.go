@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -128,18 +129,7 @@ func (p *parser) requireLiteral(t diag.Text, what string) bool {
 // expressionAt returns the offset of the first ${ in a text, -1 if there is none. $${ is
 // literal text.
 func expressionAt(s string) int {
-	for i := 0; i+1 < len(s); i++ {
-		if s[i] != '$' {
-			continue
-		}
-		if s[i+1] == '{' {
-			return i
-		}
-		if s[i+1] == '$' && i+2 < len(s) && s[i+2] == '{' {
-			i += 2
-		}
-	}
-	return -1
+	return strings.Index(strings.ReplaceAll(s, "$${", "---"), "${")
 }
 
 // description returns the description for people.
@@ -325,23 +315,14 @@ func (o object) connection() *diag.Text {
 	case len(t.Value) > 64:
 		o.p.errorf("bad-connection", t.Whole, `keep the secret in the vault: "facteur vault set"`,
 			"the name of a connection has at most 64 characters; this looks like a secret")
-	case !isConnectionName(t.Value):
+	case !connectionName.MatchString(t.Value):
 		o.p.errorf("bad-connection", t.Whole, "names start with a letter and contain only letters, digits, _ . -",
 			"%q cannot be the name of a connection", t.Value)
 	}
 	return t
 }
 
-func isConnectionName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && (i == 0 || !(c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-')) {
-			return false
-		}
-	}
-	return s != ""
-}
+var connectionName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_.-]*$`)
 
 // bindings returns the values of a map whose keys are ids.
 func (o object) bindings(key, what string) []Binding {

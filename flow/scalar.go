@@ -2,6 +2,7 @@ package flow
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -53,69 +54,37 @@ func isNull(s string) bool {
 	return false
 }
 
+// The forms of a number.
+var (
+	integer   = regexp.MustCompile(`^([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$`)
+	float     = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	nonFinite = regexp.MustCompile(`^([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$`)
+)
+
 func resolveNumber(s string) (kind NodeKind, value any, problem string) {
-	digits, base := s, 10
 	switch {
-	case strings.HasPrefix(s, "0o"):
-		digits, base = s[2:], 8
-	case strings.HasPrefix(s, "0x"):
-		digits, base = s[2:], 16
-	}
-	unsigned := digits
-	if base == 10 {
-		unsigned = strings.TrimLeft(s[:1], "+-") + s[1:]
-	}
-	switch {
-	case unsigned == "":
-	case allDigits(unsigned, base):
+	case integer.MatchString(s):
+		base, digits := 10, s
+		if rest, ok := strings.CutPrefix(s, "0o"); ok {
+			base, digits = 8, rest
+		} else if rest, ok := strings.CutPrefix(s, "0x"); ok {
+			base, digits = 16, rest
+		}
 		i, err := strconv.ParseInt(digits, base, 64)
 		if err != nil {
 			return IntNode, int64(0), "the integer " + s + " does not fit in 64 bits"
 		}
 		return IntNode, i, ""
-	case base == 10 && isFloat(unsigned):
+	case float.MatchString(s):
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			return FloatNode, 0.0, "the number " + s + " is too large"
 		}
 		return FloatNode, f, ""
-	case unsigned == ".inf", unsigned == ".Inf", unsigned == ".INF", s == ".nan", s == ".NaN", s == ".NAN":
+	case nonFinite.MatchString(s):
 		return FloatNode, math.MaxFloat64, "JSON cannot represent the number " + s
 	}
 	return TextNode, s, ""
-}
-
-func allDigits(s string, base int) bool {
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= '0' && c <= '7', base >= 10 && (c == '8' || c == '9'):
-		case base == 16 && (c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'):
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isFloat reports whether s is written as digits, point, digits, exponent.
-func isFloat(s string) bool {
-	i := strings.IndexAny(s, "eE")
-	if i >= 0 {
-		exponent := s[i+1:]
-		if exponent != "" && (exponent[0] == '+' || exponent[0] == '-') {
-			exponent = exponent[1:]
-		}
-		if !allDigits(exponent, 10) {
-			return false
-		}
-		s = s[:i]
-	}
-	whole, fraction, point := strings.Cut(s, ".")
-	if point && whole == "" {
-		return allDigits(fraction, 10)
-	}
-	return allDigits(whole, 10) && (fraction == "" || allDigits(fraction, 10))
 }
 
 // locate maps each byte of a decoded scalar to its position in the source.
