@@ -60,36 +60,22 @@ func (t *sourceMapper) breakAt(pos int) int {
 	return 0
 }
 
-// fold consumes line breaks and the blanks around them: a single break is a space, n breaks
-// are n-1 line breaks. After an escaped break none is a space.
+// fold consumes white space with line breaks in it: a single break is a space, n breaks are n-1
+// line breaks. After an escaped break none is a space.
 func (t *sourceMapper) fold(escaped bool) bool {
-	first := true
-	space := t.pos
-	for {
-		next := t.blanks(t.pos)
-		n := t.breakAt(next)
-		if n == 0 {
-			if !first && space >= 0 && !t.emit(' ', space) {
-				return false
-			}
-			t.pos = next
-			return true
-		}
+	first, more := -1, escaped
+	for ; t.isSpace(t.pos); t.pos++ {
 		switch {
-		case escaped:
-			if !t.emit('\n', next+n-1) {
-				return false
-			}
-		case first:
-			space, first = next, false
+		case t.text[t.pos] != '\n':
+		case first < 0 && !escaped:
+			first = t.pos
+		case !t.emit('\n', t.pos):
+			return false
 		default:
-			space = -1
-			if !t.emit('\n', next+n-1) {
-				return false
-			}
+			more = true
 		}
-		t.pos = next + n
 	}
+	return more || t.emit(' ', first)
 }
 
 // run returns the end of the bytes that stand for themselves.
@@ -179,104 +165,28 @@ func (t *sourceMapper) escape() bool {
 	return true
 }
 
-// block consumes a literal or folded block. The value tells whether a line break was folded.
+// block consumes a literal or folded block. What is left of the white space before a line, without
+// indentation and folded breaks, is white space in the value.
 func (t *sourceMapper) block() bool {
-	end := t.lineEnd(t.pos)
-	t.pos = end
-	pos := end + t.breakAt(end)
-	indent, ok := t.indent(pos)
-	if !ok {
-		return strings.Trim(t.value, "\n") == "" && t.emptyLines(pos)
-	}
+	t.pos = t.lineEnd(t.pos)
+	next := t.pos + t.breakAt(t.pos)
 	for t.at < len(t.value) {
-		if pos >= len(t.text) {
-			return false
-		}
-		for n := 0; n < indent && t.peek(pos) == ' '; n++ {
-			pos++
-		}
-		t.pos = pos
-		end := t.lineEnd(t.pos)
-		if !t.copyBytes(end - t.pos) {
-			return false
-		}
-		pos = end + t.breakAt(end)
-		// The break, and those of the empty lines that follow it.
-		breaks := []int{pos - 1}
-		for pos < len(t.text) {
-			next := pos
-			for n := 0; n < indent && t.peek(next) == ' '; n++ {
-				next++
+		for ; t.at < len(t.value) && strings.IndexByte(" \t\n", t.value[t.at]) >= 0; next++ {
+			if !t.isSpace(next) {
+				return false
 			}
-			n := t.breakAt(next)
-			if n == 0 {
-				break
-			}
-			pos = next + n
-			breaks = append(breaks, pos-1)
+			t.emit(t.text[next], next)
 		}
-		if !t.breaks(breaks) {
+		if t.at == len(t.value) {
+			break
+		}
+		for t.isSpace(next) {
+			next++
+		}
+		t.pos, next = next, t.lineEnd(next)
+		if t.pos == next || !t.copyBytes(next-t.pos) {
 			return false
 		}
 	}
 	return true
-}
-
-// breaks consumes what the value has for line breaks at these offsets.
-func (t *sourceMapper) breaks(offsets []int) bool {
-	rest := t.value[t.at:]
-	n := len(rest) - len(strings.TrimLeft(rest, "\n"))
-	switch {
-	case rest == "":
-		return true
-	case n == 0:
-		return len(offsets) == 1 && t.emit(' ', offsets[0])
-	case n == len(rest): // the end, chomped
-	case n == len(offsets)-1:
-		offsets = offsets[1:]
-	}
-	if n > len(offsets) {
-		return false
-	}
-	for _, pos := range offsets[:n] {
-		t.emit('\n', pos)
-	}
-	return true
-}
-
-// emptyLines consumes the line breaks of a block without other content.
-func (t *sourceMapper) emptyLines(pos int) bool {
-	for t.at < len(t.value) {
-		for t.peek(pos) == ' ' {
-			pos++
-		}
-		n := t.breakAt(pos)
-		if n == 0 || !t.emit('\n', pos+n-1) {
-			return false
-		}
-		pos += n
-	}
-	return true
-}
-
-// indent returns the indentation of a block whose lines start at pos: the spaces before its
-// first line with content that are not in the value.
-func (t *sourceMapper) indent(pos int) (n int, ok bool) {
-	content := strings.TrimLeft(t.value, "\n")
-	if content == "" {
-		return 0, false
-	}
-	for {
-		spaces := 0
-		for t.peek(pos) == ' ' {
-			pos++
-			spaces++
-		}
-		length := t.breakAt(pos)
-		if length == 0 {
-			inValue := len(content) - len(strings.TrimLeft(content, " "))
-			return spaces - inValue, spaces >= inValue && pos < len(t.text)
-		}
-		pos += length
-	}
 }

@@ -21,6 +21,15 @@ func (f textView) blanks(pos int) int {
 	return pos
 }
 
+// isSpace reports whether a blank or a part of a line break is at an offset.
+func (f textView) isSpace(pos int) bool {
+	switch f.peek(pos) {
+	case ' ', '\t', '\r', '\n':
+		return true
+	}
+	return false
+}
+
 // lineEnd returns the end of the line at an offset, without its line break.
 func (f textView) lineEnd(pos int) int {
 	end := strings.IndexByte(f.text[pos:], '\n')
