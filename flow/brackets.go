@@ -20,8 +20,7 @@ func (s *lineScanner) flowCollection(condition bool, column int) {
 		s.nextLine()
 		return
 	}
-	closed := s.brackets(column)
-	if !closed {
+	if closed := s.brackets(column); !closed {
 		return
 	}
 	if !s.restIsEmpty(s.pos) {
@@ -70,21 +69,13 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 			levels[len(levels)-1].colons = 0
 			token = true
 		case (c == '"' || c == '\'') && token:
-			end, ok := s.quoteEnd(s.pos, column)
-			if !ok {
-				s.errorf("unclosed-quote", s.pos, s.pos+1, "", "this quote is never closed")
-				s.pos = min(end, len(s.text))
-				s.nextLine()
+			start := s.pos
+			if !s.quote(column) {
 				return false
 			}
-			if c == '"' {
-				s.escapes(s.pos, end)
-			}
-			began := s.pos
-			s.pos = end
-			if next := s.blanks(end); strings.IndexByte(",]}:#\r\n\x00", s.peek(next)) < 0 {
+			if next := s.blanks(s.pos); strings.IndexByte(",]}:#\r\n\x00", s.peek(next)) < 0 {
 				s.errorf("text-after-quote", next, next+1, "use the other kind of quotes around the text, or escape the inner ones",
-					"the quoted text %s ends before this", s.text[began:end])
+					"the quoted text %s ends before this", s.text[start:s.pos])
 				s.skipToken()
 			}
 			token = false
@@ -100,10 +91,7 @@ func (s *lineScanner) brackets(column int) (closed bool) {
 			s.pos = stop
 			continue
 		case c == '\n':
-			next := s.pos + 1
-			for s.peek(next) == ' ' {
-				next++
-			}
+			next := s.spaces(s.pos + 1)
 			outdented := next-s.pos-1 <= column && !s.atEnd(next) && strings.IndexByte("]}#", s.text[next]) < 0
 			if outdented || s.atEnd(next) && next == len(s.text) {
 				s.unclosed(levels)

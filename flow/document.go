@@ -330,10 +330,7 @@ func (d *document) skipProperties(y *yaml.Node) int {
 	start := d.offset(y.Line, y.Column)
 	pos := start
 	for pos < len(d.text) && (d.text[pos] == '&' || d.text[pos] == '!') && y.Kind != yaml.AliasNode {
-		end := pos
-		for end < len(d.text) && !strings.ContainsRune(" \t\r\n", rune(d.text[end])) {
-			end++
-		}
+		end := d.wordEnd(pos)
 		if d.text[pos] == '!' {
 			d.reportTag(pos, end)
 		}
@@ -347,30 +344,28 @@ func (d *document) skipProperties(y *yaml.Node) int {
 
 // skipSpace skips blanks, line breaks and comments.
 func (d *document) skipSpace(pos int) int {
-	for pos < len(d.text) {
-		switch d.text[pos] {
-		case ' ', '\t', '\r', '\n':
+	for {
+		switch {
+		case d.isSpace(pos):
 			pos++
-		case '#':
+		case d.peek(pos) == '#':
 			pos = d.lineEnd(pos)
 		default:
 			return pos
 		}
 	}
-	return pos
 }
 
 // closingBracket returns the end of a flow collection whose last child ends at pos.
 func (d *document) closingBracket(pos int) int {
-	for pos < len(d.text) {
+	for {
 		pos = d.skipSpace(pos)
-		if pos < len(d.text) {
-			pos++
-			switch d.text[pos-1] {
-			case ']', '}':
-				return pos
-			}
+		switch d.peek(pos) {
+		case 0:
+			return pos
+		case ']', '}':
+			return pos + 1
 		}
+		pos++
 	}
-	return pos
 }

@@ -31,11 +31,7 @@ func (s *lineScanner) errorf(code string, start, end int, hint, format string, a
 
 // atEnd reports whether a blank, a line break or the end of the text is at pos.
 func (s *lineScanner) atEnd(pos int) bool {
-	switch s.peek(pos) {
-	case 0, ' ', '\t', '\r', '\n':
-		return true
-	}
-	return false
+	return s.peek(pos) == 0 || s.isSpace(pos)
 }
 
 func (s *lineScanner) nextLine() {
@@ -61,10 +57,7 @@ func (s *lineScanner) restIsEmpty(pos int) bool {
 func (s *lineScanner) scan() {
 	for s.pos < len(s.text) && !s.giveUp {
 		start := s.pos
-		indent := start
-		for s.peek(indent) == ' ' {
-			indent++
-		}
+		indent := s.spaces(start)
 		first := s.blanks(indent)
 		switch c := s.peek(first); {
 		case c == 0 || c == '\r' || c == '\n' || c == '#':
@@ -202,10 +195,7 @@ func (s *lineScanner) quoteEnd(pos, column int) (end int, ok bool) {
 		case c == quote:
 			return pos + 1, true
 		case c == '\n':
-			next := pos + 1
-			for s.peek(next) == ' ' {
-				next++
-			}
+			next := s.spaces(pos + 1)
 			if next-pos-1 <= column && !s.atEnd(next) && s.text[next] != quote {
 				return pos, false
 			}
@@ -253,13 +243,6 @@ func (s *lineScanner) value(key string, column int) {
 	}
 }
 
-func (s *lineScanner) wordEnd(pos int) int {
-	for !s.atEnd(pos) {
-		pos++
-	}
-	return pos
-}
-
 // badStart reports an unquoted text that starts with a character reserved by YAML.
 func (s *lineScanner) badStart(start string) {
 	stop := s.lineEnd(s.pos)
@@ -279,44 +262,40 @@ func (s *lineScanner) block(column int) {
 	}
 	s.nextLine()
 	for s.pos < len(s.text) {
-		indent := 0
-		for s.peek(s.pos+indent) == ' ' {
-			indent++
-		}
-		if c := s.peek(s.pos + indent); indent <= column && c != '\r' && c != '\n' && c != 0 {
+		first := s.spaces(s.pos)
+		if c := s.peek(first); first-s.pos <= column && c != '\r' && c != '\n' && c != 0 {
 			return
 		}
 		s.nextLine()
 	}
 }
 
-func (s *lineScanner) quoted(condition bool, column int) {
+// quote skips a quoted text, and reports its invalid escapes. It is not ok if the text is never
+// closed.
+func (s *lineScanner) quote(column int) (ok bool) {
 	start := s.pos
-	end, ok := s.quoteEnd(start, column)
-	if !ok {
+	s.pos, ok = s.quoteEnd(start, column)
+	switch {
+	case !ok:
 		s.errorf("unclosed-quote", start, start+1, "", "this quote is never closed")
-		s.pos = min(end, len(s.text))
 		s.nextLine()
-		return
+	case s.text[start] == '"':
+		s.escapes(start, s.pos)
 	}
-	if s.text[start] == '"' {
-		s.escapes(start, end)
-	}
-	s.pos = end
-	s.afterQuote(start, condition)
+	return ok
 }
 
-// afterQuote reports text after a closing quote on the same line.
-func (s *lineScanner) afterQuote(start int, condition bool) {
-	end := s.pos
-	defer s.nextLine()
-	if s.restIsEmpty(end) {
+// quoted scans a quoted value, and reports text after it on the same line.
+func (s *lineScanner) quoted(condition bool, column int) {
+	start := s.pos
+	if !s.quote(column) {
 		return
 	}
-	next := s.blanks(end)
+	next := s.blanks(s.pos)
 	switch {
+	case s.restIsEmpty(s.pos):
 	case condition:
-		s.conditionStart(start, end)
+		s.conditionStart(start, s.pos)
 	case s.text[start] == '\'':
 		s.errorf("text-after-quote", next, next+1, `write '' for ' inside '…', or put the text in "…"`,
 			"the quoted text ends before this")
@@ -324,6 +303,7 @@ func (s *lineScanner) afterQuote(start int, condition bool) {
 		s.errorf("text-after-quote", next, next+1, `write \" for " inside "…", or put the text in '…'`,
 			"the quoted text ends before this")
 	}
+	s.nextLine()
 }
 
 // conditionStart reports a condition of which YAML reads only the start.

@@ -13,6 +13,14 @@ func (f textView) peek(pos int) byte {
 	return 0
 }
 
+// spaces returns the end of the spaces at an offset.
+func (f textView) spaces(pos int) int {
+	for f.peek(pos) == ' ' {
+		pos++
+	}
+	return pos
+}
+
 // blanks returns the end of the spaces and tabs at an offset.
 func (f textView) blanks(pos int) int {
 	for f.peek(pos) == ' ' || f.peek(pos) == '\t' {
@@ -28,6 +36,14 @@ func (f textView) isSpace(pos int) bool {
 		return true
 	}
 	return false
+}
+
+// wordEnd returns the end of what is not white space at an offset.
+func (f textView) wordEnd(pos int) int {
+	for pos < len(f.text) && !f.isSpace(pos) {
+		pos++
+	}
+	return pos
 }
 
 // lineEnd returns the end of the line at an offset, without its line break.
