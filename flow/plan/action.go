@@ -132,17 +132,32 @@ func (c *flowCompiler) connection(in *flow.Action, out *Action) {
 		return
 	}
 	out.Connection = in.Connection.Value
-	c.plan.Connections = append(c.plan.Connections, out.Connection)
 	if sig.App == "" {
 		c.diags.Errorf("unknown-key", in.Connection.Whole, "remove it", "%s takes no connection", sig.Name)
 		return
 	}
-	c.misspeltConnection(*in.Connection)
-	if c.lib.ConnectionApp == nil || c.lib.Stored {
+	c.useConnection(*in.Connection, sig.App, sig.Name)
+}
+
+// useConnection notes that the flow uses a connection, warns about one that is not known but
+// whose name is close to one that is, and reports one that is not of the app ("": any) that what
+// needs it is for.
+func (c *flowCompiler) useConnection(in diag.Text, app, what string) {
+	c.plan.Connections = append(c.plan.Connections, in.Value)
+	if c.lib.Stored {
 		return
 	}
-	if app, ok := c.lib.ConnectionApp(out.Connection); ok && app != sig.App {
-		c.diags.Errorf("wrong-connection", in.Connection.Whole, c.connectionsHint("write connection: ", sig.App), "%s needs a connection of app %s, but %s is of app %s", sig.Name, sig.App, out.Connection, app)
+	if c.lib.OtherConnections != nil {
+		known := c.lib.OtherConnections(in.Value)
+		if near := diag.Suggest(in.Value, known); near != "" {
+			c.diags.Warnf("near-connection", in.Whole, diag.DidYouMean(in.Value, "connections", known)+"; if it is another one, name it under connections: in the project file",
+				"no connection %q is known on this machine", in.Value)
+		}
+	}
+	if c.lib.ConnectionApp != nil && app != "" {
+		if other, ok := c.lib.ConnectionApp(in.Value); ok && other != app {
+			c.diags.Errorf("wrong-connection", in.Whole, c.connectionsHint("write connection: ", app), "%s needs a connection of app %s, but %s is of app %s", what, app, in.Value, other)
+		}
 	}
 }
 
@@ -163,19 +178,6 @@ func (c *flowCompiler) connectionsHint(prefix, app string) string {
 	}
 	slices.Sort(names)
 	return prefix + strings.Join(names, " or ")
-}
-
-// misspeltConnection warns about a connection that is not known but whose name is close to one
-// that is.
-func (c *flowCompiler) misspeltConnection(connection diag.Text) {
-	if c.lib.OtherConnections == nil || c.lib.Stored {
-		return
-	}
-	known := c.lib.OtherConnections(connection.Value)
-	if near := diag.Suggest(connection.Value, known); near != "" {
-		c.diags.Warnf("near-connection", connection.Whole, diag.DidYouMean(connection.Value, "connections", known)+"; if it is another one, name it under connections: in the project file",
-			"no connection %q is known on this machine", connection.Value)
-	}
 }
 
 // Defaults of what a step leaves out.

@@ -114,26 +114,20 @@ func (c *flowCompiler) bindEvent(s *expr.Scope, kind string) *call.Event {
 
 // eventSource compiles who may send an event: the connection that proves it, or anybody.
 func (c *flowCompiler) eventSource(in *diag.Text, event *call.Event, at diag.Range) (connection string, open bool) {
-	app := ""
+	app, name := "", ""
 	if event != nil {
-		app = event.App
+		app, name = event.App, event.Name
 	}
 	switch {
 	case in == nil && app != "" && !c.lib.Stored:
 		c.diags.Errorf("missing-connection", at, cmp.Or(c.connectionsHint("add connection: ", app), "add connection: with the name of a connection of app "+app)+", or connection: none to let anybody send it",
-			"nothing says who may send the %s: it needs a connection", event.Name)
+			"nothing says who may send the %s: it needs a connection", name)
 		fallthrough
 	case in == nil:
 		return "", false
 	case in.Value == NoConnection:
 		return "", true
 	}
-	c.plan.Connections = append(c.plan.Connections, in.Value)
-	c.misspeltConnection(*in)
-	if c.lib.ConnectionApp != nil && app != "" && !c.lib.Stored {
-		if other, ok := c.lib.ConnectionApp(in.Value); ok && other != app {
-			c.diags.Errorf("wrong-connection", in.Whole, c.connectionsHint("write connection: ", app), "%s needs a connection of app %s, but %s is of app %s", event.Name, app, in.Value, other)
-		}
-	}
+	c.useConnection(*in, app, name)
 	return in.Value, false
 }
