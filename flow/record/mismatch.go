@@ -1,7 +1,6 @@
 package record
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -102,7 +101,7 @@ func (p *Player) explain(s *request) Mismatch {
 		if note != "" {
 			d.count++ // counts as half a field
 		}
-		if m.Nearest == nil || cmp.Or(compareBool(otherStep, bestOtherStep), cmp.Compare(d.count, best)) < 0 {
+		if m.Nearest == nil || bestOtherStep && !otherStep || bestOtherStep == otherStep && d.count < best {
 			m.Nearest, m.Note, m.Differences = e.Exchange, note, d.found
 			best, bestOtherStep = d.count, otherStep
 		}
@@ -128,14 +127,4 @@ func (p *Player) nextFor(s *request) *entry {
 		}
 	}
 	return nil
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf16"
 )
 
 // Hidden replaces a secret or a sensitive value.
@@ -142,7 +143,7 @@ func jsonForms(secret string) []string {
 	for _, r := range simple {
 		switch {
 		case r > 0xffff:
-			high, low := surrogates(r)
+			high, low := utf16.EncodeRune(r)
 			fmt.Fprintf(&ascii, `\u%04x\u%04x`, high, low)
 		case r > 0x7e:
 			fmt.Fprintf(&ascii, `\u%04x`, r)
@@ -156,11 +157,6 @@ func jsonForms(secret string) []string {
 		list = append(list, twice[1:len(twice)-1])
 	}
 	return list
-}
-
-func surrogates(r rune) (high, low rune) {
-	r -= 0x10000
-	return 0xd800 + r>>10, 0xdc00 + r&0x3ff
 }
 
 // lowerEscapes writes %2B as %2b.
