@@ -26,33 +26,34 @@ type link struct {
 
 // chainOf returns e as a chain; ok is false for any other expression.
 func chainOf(e ast.Expr) (ch chain, ok bool) {
-	for {
-		switch e.Kind() {
-		case ast.IdentKind:
-			ch.root, ch.ident = e.AsIdent(), e
-			slices.Reverse(ch.links)
-			return ch, true
-		case ast.SelectKind:
-			sel := e.AsSelect()
-			ch.test = ch.test || sel.IsTestOnly()
-			ch.links = append(ch.links, link{name: sel.FieldName(), at: e})
-			e = sel.Operand()
-		case ast.CallKind:
-			c := e.AsCall()
-			if c.FunctionName() != optSelect || len(c.Args()) != 2 {
-				return ch, false
-			}
-			name, ok := textOf(c.Args()[1])
-			if !ok {
-				return ch, false
-			}
-			ch.links = append(ch.links, link{name: name, optional: true, at: e})
-			e = c.Args()[0]
-		default:
+	for e.Kind() != ast.IdentKind {
+		l, ok := linkOf(e)
+		if !ok {
 			return ch, false
 		}
+		ch.test = ch.test || isTest(e)
+		ch.links = append(ch.links, l)
+		e = operandOf(e)
 	}
+	ch.root, ch.ident = e.AsIdent(), e
+	slices.Reverse(ch.links)
+	return ch, true
 }
+
+// linkOf returns the field that an expression selects from its operand.
+func linkOf(e ast.Expr) (l link, ok bool) {
+	switch {
+	case e.Kind() == ast.SelectKind:
+		return link{name: e.AsSelect().FieldName(), at: e}, true
+	case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == optSelect && len(e.AsCall().Args()) == 2:
+		name, ok := textOf(e.AsCall().Args()[1])
+		return link{name: name, optional: true, at: e}, ok
+	}
+	return link{}, false
+}
+
+// isTest reports whether an expression is has(…).
+func isTest(e ast.Expr) bool { return e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly() }
 
 func (ch chain) String() string {
 	var b strings.Builder

@@ -70,7 +70,7 @@ func (pc *presenceChecker) walkFields(e ast.Expr, in Facts) (yes, no Facts) {
 	if len(*pc.list) == before {
 		pc.walkProperties(e, in)
 	}
-	if e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly() {
+	if isTest(e) {
 		yes = yes.and(pc.fieldFacts(e))
 	}
 	return yes, no

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"facteur/flow/diag"
 	"facteur/flow/schema"
@@ -121,21 +122,11 @@ func (pc *presenceChecker) accessPath(e ast.Expr) (key, text string, ok bool) {
 
 // fieldOf returns the field that an expression selects, as written.
 func fieldOf(e ast.Expr) (name string, optional, ok bool) {
-	switch {
-	case e.Kind() == ast.SelectKind:
-		name = e.AsSelect().FieldName()
-	case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == optSelect && len(e.AsCall().Args()) == 2:
-		if name, ok = textOf(e.AsCall().Args()[1]); !ok {
-			return "", false, false
-		}
-		optional = true
-	default:
-		return "", false, false
+	l, ok := linkOf(e)
+	if strings.ContainsFunc(l.name, func(r rune) bool { return r >= utf8.RuneSelf || !isNameByte(byte(r)) }) {
+		l.name = "`" + l.name + "`"
 	}
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-		name = "`" + name + "`"
-	}
-	return name, optional, true
+	return l.name, l.optional, ok
 }
 
 // fieldFacts returns what is proved if a field selection has a value.
@@ -194,7 +185,7 @@ func (pc *presenceChecker) walkProperties(e ast.Expr, in Facts) {
 	}
 	for i, f := range slices.Backward(fields) {
 		name, optional, _ := fieldOf(f)
-		if optional || f.Kind() == ast.SelectKind && f.AsSelect().IsTestOnly() {
+		if optional || isTest(f) {
 			return // all after it is optional
 		}
 		if in.unreachable || !pc.mayLack(operandOf(f), name) {
@@ -236,7 +227,7 @@ func (pc *presenceChecker) reportProperty(fields []ast.Expr, key, text string) {
 	}
 	instead := ""
 	switch {
-	case fields[0].Kind() == ast.SelectKind && fields[0].AsSelect().IsTestOnly():
+	case isTest(fields[0]):
 		instead = "write `" + optional + ".hasValue()`"
 	case of.Kind != schema.Object: // objects have no literal
 		instead = "write `" + optional + ".orValue(" + zero(of) + ")`"

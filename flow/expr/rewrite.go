@@ -11,34 +11,17 @@ import (
 // steps.a.outputs.?x, optional from the step on: a skipped step has no outputs, and the test
 // should be false then, not an error.
 func makeTestsOptional(a *ast.AST) {
-	var id int64
-	factory := ast.NewExprFactory()
+	r := rewriter{tree: a}
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		var operand ast.Expr
-		switch e.Kind() {
-		case ast.SelectKind:
-			if !e.AsSelect().IsTestOnly() {
-				return
-			}
-			operand = e.AsSelect().Operand()
-		case ast.CallKind:
-			if e.AsCall().FunctionName() != optSelect || len(e.AsCall().Args()) != 2 {
-				return
-			}
-			operand = e.AsCall().Args()[0]
+		if l, ok := linkOf(e); !ok || !l.optional && !isTest(e) {
+			return
 		}
-		for operand != nil && operand.Kind() == ast.SelectKind && !operand.AsSelect().IsTestOnly() {
-			sel := operand.AsSelect()
+		for of := operandOf(e); of.Kind() == ast.SelectKind && !isTest(of); of = of.AsSelect().Operand() {
+			sel := of.AsSelect()
 			if root := sel.Operand(); root.Kind() == ast.IdentKind && strings.TrimPrefix(root.AsIdent(), ".") == "steps" {
-				if id == 0 {
-					id = ast.MaxID(a)
-				}
-				name := factory.NewLiteral(id, types.String(sel.FieldName()))
-				id++
-				operand.SetKindCase(factory.NewCall(operand.ID(), optSelect, root, name))
+				of.SetKindCase(factory.NewCall(of.ID(), optSelect, root, factory.NewLiteral(r.id(), types.String(sel.FieldName()))))
 				return
 			}
-			operand = sel.Operand()
 		}
 	}))
 }
@@ -46,31 +29,25 @@ func makeTestsOptional(a *ast.AST) {
 // wrapTests turns has(x.f) of a checked expression with an optional x into x.?f.hasValue():
 // inside ? : CEL evaluates the former to an optional.
 func wrapTests(a *ast.AST) {
-	var id int64
-	factory := ast.NewExprFactory()
+	r := rewriter{tree: a}
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.SelectKind || !e.AsSelect().IsTestOnly() || !isOptional(a.GetType(e.AsSelect().Operand().ID())) {
+		if !isTest(e) || !isOptional(a.GetType(operandOf(e).ID())) {
 			return
 		}
-		if id == 0 {
-			id = ast.MaxID(a)
-		}
 		sel := e.AsSelect()
-		name := factory.NewLiteral(id, types.String(sel.FieldName()))
-		part := factory.NewCall(id+1, optSelect, sel.Operand(), name)
-		a.SetType(id, types.StringType)
-		a.SetType(id+1, types.NewOptionalType(types.DynType))
-		a.SetReference(id+1, ast.NewFunctionReference("select_optional_field"))
+		name, part := r.id(), r.id()
+		a.SetType(name, types.StringType)
+		a.SetType(part, types.NewOptionalType(types.DynType))
+		a.SetReference(part, ast.NewFunctionReference("select_optional_field"))
 		a.SetReference(e.ID(), ast.NewFunctionReference("optional_hasValue"))
-		e.SetKindCase(factory.NewMemberCall(e.ID(), "hasValue", part))
-		id += 2
+		e.SetKindCase(factory.NewMemberCall(e.ID(), "hasValue",
+			factory.NewCall(part, optSelect, sel.Operand(), factory.NewLiteral(name, types.String(sel.FieldName())))))
 	}))
 }
 
 // sortRanges wraps the ranges of a checked expression's comprehensions in @sorted.
 func sortRanges(a *ast.AST) {
-	factory := ast.NewExprFactory()
-	var id int64
+	r := rewriter{tree: a}
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() != ast.ComprehensionKind {
 			return
@@ -81,14 +58,26 @@ func sortRanges(a *ast.AST) {
 		if t.Kind() != types.MapKind && t.Kind() != types.DynKind {
 			return
 		}
-		if id == 0 {
-			id = ast.MaxID(a)
-		}
-		call := factory.NewCall(id, sortedName, over)
-		a.SetType(id, t)
-		a.SetReference(id, ast.NewFunctionReference(sortedOverload))
-		id++
+		call := factory.NewCall(r.id(), sortedName, over)
+		a.SetType(call.ID(), t)
+		a.SetReference(call.ID(), ast.NewFunctionReference(sortedOverload))
 		e.SetKindCase(factory.NewComprehensionTwoVar(e.ID(), call, c.IterVar(), c.IterVar2(),
 			c.AccuVar(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()))
 	}))
+}
+
+var factory = ast.NewExprFactory()
+
+// A rewriter gives the ids of new nodes of an expression.
+type rewriter struct {
+	tree *ast.AST
+	next int64 // 0: not known yet
+}
+
+func (r *rewriter) id() int64 {
+	if r.next == 0 {
+		r.next = ast.MaxID(r.tree)
+	}
+	r.next++
+	return r.next - 1
 }
