@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -34,7 +35,7 @@ const formatOverload = "format_timestamp_string_string"
 var tokens = regexp.MustCompile("Y+|M+|D+|H+|m+|s+")
 
 // goLayouts are the layouts of package time for the known tokens.
-var goLayouts = map[string]string{"YYYY": "2006", "MM": "01", "DD": "02", "HH": "15", "mm": "04", "ss": "05"}
+var goLayouts = [...]struct{ token, layout string }{{"YYYY", "2006"}, {"MM", "01"}, {"DD", "02"}, {"HH", "15"}, {"mm", "04"}, {"ss", "05"}}
 
 // formatTime formats a time in a time zone by a layout such as "DD/MM/YYYY HH:mm".
 func formatTime(t time.Time, layout, zone string) (string, error) {
@@ -44,11 +45,13 @@ func formatTime(t time.Time, layout, zone string) (string, error) {
 	}
 	t = t.In(location)
 	text := tokens.ReplaceAllStringFunc(layout, func(token string) string {
-		known := goLayouts[token]
-		if known == "" && err == nil {
-			err = fmt.Errorf("the layout %q contains %s, but only YYYY, MM, DD, HH, mm and ss are known; put words outside of it", layout, token)
+		for _, known := range goLayouts {
+			if known.token == token {
+				return t.Format(known.layout)
+			}
 		}
-		return t.Format(known)
+		err = cmp.Or(err, fmt.Errorf("the layout %q contains %s, but only YYYY, MM, DD, HH, mm and ss are known; put words outside of it", layout, token))
+		return ""
 	})
 	return text, err
 }
