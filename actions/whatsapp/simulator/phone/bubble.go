@@ -129,7 +129,7 @@ func (b *Bubble) fill(m Message, v schema.Value) {
 	case "reaction":
 		b.Emoji, b.Target = textOf(v.Get("emoji")), textOf(v.Get("message_id"))
 	case "template":
-		b.template(m, v)
+		b.template(m.Template, v)
 	case "interactive":
 		if m.Inbound {
 			b.reply(v)
@@ -174,17 +174,11 @@ func contact(v schema.Value) Contact {
 			c.Lines = append(c.Lines, Fact{strings.ToLower(kind), value})
 		}
 	}
-	for _, p := range v.Get("phones").Items() {
-		add(cmp.Or(textOf(p.Get("type")), "phone"), textOf(p.Get("phone")))
-		if c.WaID == "" {
-			c.WaID = textOf(p.Get("wa_id"))
+	for _, list := range [...]struct{ name, value, kind string }{{"phones", "phone", "phone"}, {"emails", "email", "email"}, {"urls", "url", "web"}} {
+		for _, item := range v.Get(list.name).Items() {
+			add(cmp.Or(textOf(item.Get("type")), list.kind), textOf(item.Get(list.value)))
+			c.WaID = cmp.Or(c.WaID, textOf(item.Get("wa_id")))
 		}
-	}
-	for _, p := range v.Get("emails").Items() {
-		add(cmp.Or(textOf(p.Get("type")), "email"), textOf(p.Get("email")))
-	}
-	for _, p := range v.Get("urls").Items() {
-		add(cmp.Or(textOf(p.Get("type")), "web"), textOf(p.Get("url")))
 	}
 	for _, p := range v.Get("addresses").Items() {
 		var parts []string
@@ -203,9 +197,9 @@ func contact(v schema.Value) Contact {
 func facts(v schema.Value, names ...string) []Fact {
 	var out []Fact
 	for _, name := range names {
-		if text := textOf(v.Get(strings.Split(name, ".")...)); text != "" {
-			parts := strings.Split(name, ".")
-			out = append(out, Fact{strings.ReplaceAll(parts[len(parts)-1], "_", " "), text})
+		path := strings.Split(name, ".")
+		if text := textOf(v.Get(path...)); text != "" {
+			out = append(out, Fact{strings.ReplaceAll(path[len(path)-1], "_", " "), text})
 		}
 	}
 	return out

@@ -20,15 +20,15 @@ func (b *Bubble) interactive(v schema.Value) {
 	case "button":
 		for _, button := range action.Get("buttons").Items() {
 			if to := button.Get("cta_url"); to.Present() {
-				b.Buttons = append(b.Buttons, Button{Kind: "url", Title: textOf(to.Get("display_text")), URL: textOf(to.Get("url"))})
+				b.Buttons = append(b.Buttons, urlButton(to))
 				continue
 			}
-			b.Buttons = append(b.Buttons, Button{Kind: "reply", Title: textOf(button.Get("reply", "title")), ID: textOf(button.Get("reply", "id"))})
+			b.Buttons = append(b.Buttons, replyButton(button.Get("reply")))
 		}
 	case "list":
 		b.List = list(action)
 	case "cta_url":
-		b.Buttons = []Button{{Kind: "url", Title: textOf(params.Get("display_text")), URL: textOf(params.Get("url"))}}
+		b.Buttons = []Button{urlButton(params)}
 	case "flow":
 		b.Label = "WhatsApp Flow"
 		b.Facts = facts(params, "flow_id", "flow_name", "flow_action", "flow_action_payload.screen", "mode")
@@ -68,6 +68,14 @@ func (b *Bubble) interactive(v schema.Value) {
 	default:
 		b.Label = "Interactive message of type " + b.Kind
 	}
+}
+
+func urlButton(v schema.Value) Button {
+	return Button{Kind: "url", Title: textOf(v.Get("display_text")), URL: textOf(v.Get("url"))}
+}
+
+func replyButton(v schema.Value) Button {
+	return Button{Kind: "reply", Title: textOf(v.Get("title")), ID: textOf(v.Get("id"))}
 }
 
 func (b *Bubble) head(v schema.Value) {
@@ -141,10 +149,10 @@ func cardOf(v schema.Value) Bubble {
 		b.Buttons = []Button{{Kind: "catalog", Title: "View"}}
 	default:
 		if params := action.Get("parameters"); params.Present() {
-			b.Buttons = []Button{{Kind: "url", Title: textOf(params.Get("display_text")), URL: textOf(params.Get("url"))}}
+			b.Buttons = []Button{urlButton(params)}
 		}
 		for _, button := range action.Get("buttons").Items() {
-			b.Buttons = append(b.Buttons, Button{Kind: "reply", Title: textOf(button.Get("quick_reply", "title")), ID: textOf(button.Get("quick_reply", "id"))})
+			b.Buttons = append(b.Buttons, replyButton(button.Get("quick_reply")))
 		}
 	}
 	return b

@@ -160,26 +160,18 @@ func styled(text, hidden string, style Span, depth int) []Span {
 	}
 	alone := "" // marks that have no other half from here on
 	for i := 0; i < len(text) && depth < maxDepth; i++ {
-		mark := hidden[i]
+		mark, size, end := hidden[i], 1, -1
 		if n := fenceLength(hidden[i:]); n > 0 {
-			inner, end := style, i+n
-			inner.Mono = true
-			var out []Span
-			if i > 0 {
-				out = append(out, with(style, text[:i]))
+			size, end = 3, i+n-3
+		} else if strings.IndexByte("*_~`", mark) >= 0 && strings.IndexByte(alone, mark) < 0 && opensMark(hidden, i) {
+			if end = closingMark(hidden, i); end < 0 {
+				alone += string(rune(mark))
 			}
-			out = append(out, with(inner, text[i+3:end-3]))
-			return append(out, styled(text[end:], hidden[end:], style, depth)...)
 		}
-		if !strings.ContainsRune("*_~`", rune(mark)) || strings.IndexByte(alone, mark) >= 0 || !opensMark(hidden, i) {
-			continue
-		}
-		end := closingMark(hidden, i)
 		if end < 0 {
-			alone += string(rune(mark))
 			continue
 		}
-		inner := style
+		inner, inside := style, depth+1
 		var out []Span
 		if i > 0 {
 			out = append(out, with(style, text[:i]))
@@ -193,11 +185,10 @@ func styled(text, hidden string, style Span, depth int) []Span {
 			inner.Strike = true
 		case '`':
 			inner.Mono = true
-			out = append(out, with(inner, text[i+1:end]))
-			return append(out, styled(text[end+1:], hidden[end+1:], style, depth)...)
+			inside = maxDepth // marks in it are none
 		}
-		out = append(out, styled(text[i+1:end], hidden[i+1:end], inner, depth+1)...)
-		return append(out, styled(text[end+1:], hidden[end+1:], style, depth)...)
+		out = append(out, styled(text[i+size:end], hidden[i+size:end], inner, inside)...)
+		return append(out, styled(text[end+size:], hidden[end+size:], style, depth)...)
 	}
 	return []Span{with(style, text)}
 }

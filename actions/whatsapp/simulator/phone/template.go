@@ -12,25 +12,20 @@ import (
 	"facteur/flow/schema"
 )
 
-// template draws a template message with its real text, where the template is known;
-// else with what it was given.
-func (b *Bubble) template(m Message, v schema.Value) {
-	if m.Template == nil {
-		b.unknownTemplate(v)
-		return
-	}
-	b.hydrate(m.Template, v)
-}
-
 // Template draws a template that is filled in by a message, the object that stands under
 // `template`.
 func Template(d *templates.Definition, message map[string]any) Bubble {
 	b := Bubble{Kind: "template"}
-	b.hydrate(d, schema.NewValue(message, nil))
+	b.template(d, schema.NewValue(message, nil))
 	return b
 }
 
-func (b *Bubble) hydrate(d *templates.Definition, v schema.Value) {
+// template draws a template with its real text where it is known, else with what it was given.
+func (b *Bubble) template(d *templates.Definition, v schema.Value) {
+	if d == nil {
+		b.unknownTemplate(v)
+		return
+	}
 	b.drawComponents(schema.NewValue(d.Components, nil), v.Get("components"), d.Category == "AUTHENTICATION")
 }
 
@@ -61,70 +56,62 @@ func (b *Bubble) unknownTemplate(v schema.Value) {
 	}
 }
 
-// messageComponents are the components of a message, by what they fill in.
-type messageComponents struct {
-	header, body, carousel, offer schema.Value
-	buttons                       map[string]schema.Value
-}
-
-func groupComponents(components schema.Value) messageComponents {
-	none := schema.NewValue(nil, nil).Get("none")
-	g := messageComponents{none, none, none, none, map[string]schema.Value{}}
-	for _, c := range components.Items() {
-		switch strings.ToLower(textOf(c.Get("type"))) {
-		case "header":
-			g.header = c
-		case "body":
-			g.body = c
-		case "carousel":
-			g.carousel = c
-		case "limited_time_offer":
-			g.offer = c
-		case "button":
-			g.buttons[cmp.Or(textOf(c.Get("index")), "0")] = c
-		}
-	}
-	return g
-}
-
 // drawComponents draws the components of a template, filled in.
 func (b *Bubble) drawComponents(components, with schema.Value, code bool) {
-	g := groupComponents(with)
+	given := map[string]schema.Value{} // by the component that it fills in; buttons by their index, too
+	for _, c := range with.Items() {
+		part := strings.ToLower(textOf(c.Get("type")))
+		if part == "button" {
+			part += cmp.Or(textOf(c.Get("index")), "0")
+		}
+		given[part] = c
+	}
 	for _, c := range components.Items() {
-		switch strings.ToUpper(textOf(c.Get("type"))) {
-		case "HEADER":
-			b.heading(c, g.header)
-		case "BODY":
-			text := textOf(c.Get("text"))
-			if code && !strings.Contains(text, "{{") {
-				text = "*{{1}}* is your verification code."
-				if more, _ := c.Get("add_security_recommendation").Bool(); more {
-					text += " For your security, do not share this code."
-				}
-			}
-			b.Text = substitute(text, g.body.Get("parameters"))
-		case "FOOTER":
+		part := strings.ToLower(textOf(c.Get("type")))
+		switch part {
+		case "header":
+			b.heading(c, given[part])
+		case "body":
+			b.Text = substitute(bodyText(c, code), given[part].Get("parameters"))
+		case "footer":
 			b.Footer = textOf(c.Get("text"))
 			if minutes := textOf(c.Get("code_expiration_minutes")); minutes != "" {
 				b.Footer = "This code expires in " + minutes + " minutes."
 			}
-		case "LIMITED_TIME_OFFER":
-			b.limitedTimeOffer(c, g.offer)
-		case "BUTTONS":
+		case "limited_time_offer":
+			b.limitedTimeOffer(c, given[part])
+		case "buttons":
 			for i, button := range c.Get("buttons").Items() {
-				b.Buttons = append(b.Buttons, templateButton(button, g.buttons[strconv.Itoa(i)]))
+				b.Buttons = append(b.Buttons, templateButton(button, given["button"+strconv.Itoa(i)]))
 			}
-		case "CAROUSEL":
-			cards := c.Get("cards").Items()
-			for i, card := range g.carousel.Get("cards").Items() {
-				if len(cards) == 0 {
-					break
-				}
-				drawn := Bubble{Kind: "card"}
-				drawn.drawComponents(cards[min(i, len(cards)-1)].Get("components"), card.Get("components"), false)
-				b.Cards = append(b.Cards, drawn)
-			}
+		case "carousel":
+			b.carousel(c.Get("cards").Items(), given[part].Get("cards").Items())
 		}
+	}
+}
+
+// bodyText is the text of a body, of which templates for codes only say what it is about.
+func bodyText(c schema.Value, code bool) string {
+	text := textOf(c.Get("text"))
+	if !code || strings.Contains(text, "{{") {
+		return text
+	}
+	text = "*{{1}}* is your verification code."
+	if more, _ := c.Get("add_security_recommendation").Bool(); more {
+		text += " For your security, do not share this code."
+	}
+	return text
+}
+
+// carousel draws cards; the last of the template stands for those that it lacks.
+func (b *Bubble) carousel(cards, given []schema.Value) {
+	if len(cards) == 0 {
+		return
+	}
+	for i, card := range given {
+		drawn := Bubble{Kind: "card"}
+		drawn.drawComponents(cards[min(i, len(cards)-1)].Get("components"), card.Get("components"), false)
+		b.Cards = append(b.Cards, drawn)
 	}
 }
 
@@ -157,7 +144,7 @@ func (b *Bubble) limitedTimeOffer(c, with schema.Value) {
 func templateButton(c, with schema.Value) Button {
 	title := textOf(c.Get("text"))
 	p := with.Get("parameters").Index(0)
-	switch kind := strings.ToUpper(textOf(c.Get("type"))); kind {
+	switch strings.ToUpper(textOf(c.Get("type"))) {
 	case "QUICK_REPLY":
 		return Button{Kind: "quick_reply", Title: title, ID: cmp.Or(textOf(p.Get("payload")), title)}
 	case "URL":
@@ -170,20 +157,23 @@ func templateButton(c, with schema.Value) Button {
 		return Button{Kind: "copy", Title: cmp.Or(title, "Copy code"), ID: textOf(p.Get("text"))}
 	case "FLOW":
 		return Button{Kind: "flow", Title: title, ID: textOf(p.Get("action", "flow_token"))}
-	case "CATALOG":
-		return Button{Kind: "catalog", Title: cmp.Or(title, "View catalogue")}
-	case "MPM":
-		return Button{Kind: "products", Title: cmp.Or(title, "View items")}
-	case "VOICE_CALL":
-		return Button{Kind: "call", Title: cmp.Or(title, "Call Now")}
-	case "ORDER_DETAILS":
-		return Button{Kind: "pay", Title: cmp.Or(title, "Review and pay")}
-	case "PAYMENT_REQUEST":
-		return Button{Kind: "pay", Title: cmp.Or(title, "Pay")}
-	case "REQUEST_CONTACT_INFO":
-		return Button{Kind: "contact_info", Title: cmp.Or(title, "Share contact info")}
+	}
+	for _, plain := range plainButtons {
+		if strings.EqualFold(textOf(c.Get("type")), plain.kind) {
+			return Button{Kind: plain.draws, Title: cmp.Or(title, plain.title)}
+		}
 	}
 	return Button{Kind: "other", Title: title}
+}
+
+// plainButtons are the buttons of templates that take nothing from the message.
+var plainButtons = [...]struct{ kind, draws, title string }{
+	{"CATALOG", "catalog", "View catalogue"},
+	{"MPM", "products", "View items"},
+	{"VOICE_CALL", "call", "Call Now"},
+	{"ORDER_DETAILS", "pay", "Review and pay"},
+	{"PAYMENT_REQUEST", "pay", "Pay"},
+	{"REQUEST_CONTACT_INFO", "contact_info", "Share contact info"},
 }
 
 var placeholder = regexp.MustCompile(`\{\{\s*([0-9A-Za-z_]+)\s*\}\}`)
