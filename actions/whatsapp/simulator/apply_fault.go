@@ -24,33 +24,31 @@ func (f *Fault) apiError() *apiError {
 // hangTime is how long a request hangs unless the client or Close ends it.
 const hangTime = 365 * 24 * time.Hour
 
-// applyFault answers as the fault of a request wants it. answer is nil where the message was
-// not accepted.
-func (s *Simulator) applyFault(m *sendRequest, answer []byte, err *apiError) *apiError {
-	f := m.fault
-	if d, ok := f.Delay.or(0); ok && d > 0 && f.Do != Late && !s.wait(m.r.Context(), d) {
+// applyFault answers as a fault wants it. answer is nil where the message was not accepted.
+func (s *Simulator) applyFault(g *graphCall, f *Fault, answer []byte) *apiError {
+	if d, ok := f.Delay.or(0); ok && d > 0 && f.Do != Late && !s.wait(g.r.Context(), d) {
 		panic(http.ErrAbortHandler)
 	}
 	switch f.Do {
 	case Error:
-		return err
+		return f.apiError()
 	case Drop:
 		panic(http.ErrAbortHandler)
 	case Hang:
-		s.wait(m.r.Context(), hangTime)
+		s.wait(g.r.Context(), hangTime)
 		panic(http.ErrAbortHandler)
 	case Reset:
-		reset(m.w)
+		reset(g.w)
 	case Status:
-		m.gatewayError(f)
+		g.gatewayError(f)
 	case Truncate:
-		h := m.header()
+		h := g.header()
 		h.Set("Content-Length", strconv.Itoa(len(answer)))
-		_, _ = m.w.Write(answer[:len(answer)/2])
-		_ = http.NewResponseController(m.w).Flush()
+		_, _ = g.w.Write(answer[:len(answer)/2])
+		_ = http.NewResponseController(g.w).Flush()
 		panic(http.ErrAbortHandler)
 	default:
-		return s.answerText(m.graphCall, answer)
+		return s.answerText(g, answer)
 	}
 	return nil
 }
@@ -68,14 +66,14 @@ func reset(w http.ResponseWriter) {
 }
 
 // gatewayError answers as what stands before the API does when it fails.
-func (m *sendRequest) gatewayError(f *Fault) {
+func (g *graphCall) gatewayError(f *Fault) {
 	status := cmp.Or(f.Status, http.StatusBadGateway)
 	body := cmp.Or(f.Body, fmt.Sprintf("<!DOCTYPE html>\n<html><head><title>%[1]d %[2]s</title></head><body><h1>%[1]d %[2]s</h1></body></html>\n", status, http.StatusText(status)))
-	h := m.w.Header()
+	h := g.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	m.w.WriteHeader(status)
-	_, _ = m.w.Write([]byte(body))
+	g.w.WriteHeader(status)
+	_, _ = g.w.Write([]byte(body))
 }
 
 // failRequest lets a fault of a request that sends nothing happen; done says that the request
@@ -85,9 +83,7 @@ func (s *Simulator) failRequest(g *graphCall, f *Fault) (done bool, err *apiErro
 		return false, nil
 	}
 	switch f.Do {
-	case Error:
-		err = f.apiError()
-	case Drop, Hang, Reset, Status:
+	case Error, Drop, Hang, Reset, Status:
 	case Truncate:
 		f = &Fault{Do: Drop}
 	case Delay:
@@ -98,5 +94,5 @@ func (s *Simulator) failRequest(g *graphCall, f *Fault) (done bool, err *apiErro
 	default:
 		return false, nil
 	}
-	return true, s.applyFault(&sendRequest{graphCall: g, fault: f}, nil, err)
+	return true, s.applyFault(g, f, nil)
 }

@@ -93,42 +93,30 @@ func (g *graphCall) params() (fields, *apiError) {
 // read as JSON.
 func formBody(kind string, text []byte) (map[string]any, *apiError) {
 	media, params, _ := mime.ParseMediaType(kind)
-	body := map[string]any{}
-	put := func(name, value string) {
-		body[name] = value
-		if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") || value == "true" || value == "false" {
-			if v, err := actions.DecodeJSON([]byte(value)); err == nil {
-				body[name] = v
-			}
-		}
-	}
+	var values map[string][]string
+	var err error
 	switch media {
 	case "application/x-www-form-urlencoded":
-		values, err := url.ParseQuery(string(text))
-		if err != nil {
-			return nil, invalidParameter("(#100) Invalid parameter")
-		}
-		for name, v := range values {
-			put(name, v[0])
-		}
+		values, err = url.ParseQuery(string(text))
 	case "multipart/form-data":
-		form := multipart.NewReader(bytes.NewReader(text), params["boundary"])
-		for {
-			part, err := form.NextPart()
-			if err == io.EOF {
-				return body, nil
-			}
-			if err != nil {
-				return nil, invalidParameter("(#100) Invalid parameter")
-			}
-			value, err := io.ReadAll(part)
-			if err != nil {
-				return nil, invalidParameter("(#100) Invalid parameter")
-			}
-			put(part.FormName(), string(value))
+		var form *multipart.Form
+		if form, err = multipart.NewReader(bytes.NewReader(text), params["boundary"]).ReadForm(maxBody); err == nil {
+			values = form.Value
 		}
 	default:
 		return nil, nil
+	}
+	if err != nil {
+		return nil, invalidParameter("(#100) Invalid parameter")
+	}
+	body := map[string]any{}
+	for name, v := range values {
+		body[name] = v[0]
+		if strings.HasPrefix(v[0], "{") || strings.HasPrefix(v[0], "[") || v[0] == "true" || v[0] == "false" {
+			if decoded, err := actions.DecodeJSON([]byte(v[0])); err == nil {
+				body[name] = decoded
+			}
+		}
 	}
 	return body, nil
 }

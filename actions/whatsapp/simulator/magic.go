@@ -111,6 +111,11 @@ func (s *Simulator) magic(phone string) *Magic {
 	return nil
 }
 
+// isMagic reports whether a number lies in one of the ranges.
+func isMagic(number string) bool {
+	return len(number) == 11 && (strings.HasPrefix(number, magicRefused) || strings.HasPrefix(number, magicFails) || strings.HasPrefix(number, magicDoes))
+}
+
 // codeEnding is the error code that ends in four digits: one of messages, or one of the
 // Graph API's own.
 func codeEnding(end string) (int64, bool) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -235,31 +236,36 @@ func (s *Simulator) page(g *graphCall, params fields, n int, item func(int) ([]b
 		return newAPIError(131059, "The cursor is invalid or has expired.")
 	}
 	to := min(n, from+limit)
-	b := []byte(`{"data":[`)
+	type cursors struct {
+		Before string `json:"before"`
+		After  string `json:"after"`
+	}
+	type paging struct {
+		Cursors  cursors `json:"cursors"`
+		Next     string  `json:"next,omitempty"`
+		Previous string  `json:"previous,omitempty"`
+	}
+	out := struct {
+		Data   []json.RawMessage `json:"data"`
+		Paging *paging           `json:"paging,omitempty"`
+	}{Data: []json.RawMessage{}}
 	for i := from; i < to; i++ {
-		if i > from {
-			b = append(b, ',')
-		}
 		text, err := item(i)
 		if err != nil {
 			return err
 		}
-		b = append(b, text...)
+		out.Data = append(out.Data, text)
 	}
-	b = append(b, ']')
 	if to > from {
-		b = append(b, `,"paging":{"cursors":{"before":`...)
-		b = appendText(append(appendText(b, cursor(from)), `,"after":`...), cursor(to-1))
-		b = append(b, '}')
+		out.Paging = &paging{Cursors: cursors{cursor(from), cursor(to - 1)}}
 		if to < n {
-			b = append(append(b, `,"next":`...), encode(g.pageLink("after", cursor(to-1), limit))...)
+			out.Paging.Next = g.pageLink("after", out.Paging.Cursors.After, limit)
 		}
 		if from > 0 {
-			b = append(append(b, `,"previous":`...), encode(g.pageLink("before", cursor(from), limit))...)
+			out.Paging.Previous = g.pageLink("before", out.Paging.Cursors.Before, limit)
 		}
-		b = append(b, '}')
 	}
-	return s.answerText(g, append(b, '}'))
+	return s.answer(g, out)
 }
 
 func (g *graphCall) pageLink(name, cursor string, limit int) string {
@@ -383,32 +389,33 @@ func (s *Simulator) debugToken(g *graphCall) *apiError {
 		return missingParameter("input_token")
 	}
 	t, bad := w.token(input, g.now)
-	data := map[string]any{"app_id": w.app.ID, "type": "SYSTEM_USER", "application": w.app.Name, "is_valid": bad == nil, "scopes": []string{}}
-	switch {
-	case t == nil && bad != nil:
-		data = map[string]any{"is_valid": false, "scopes": []string{}, "error": map[string]any{"code": 190, "message": "Invalid OAuth access token."}}
-	case t == nil:
+	if t == nil && bad != nil {
+		return s.answer(g, map[string]any{"data": map[string]any{"is_valid": false, "scopes": []string{},
+			"error": map[string]any{"code": 190, "message": "Invalid OAuth access token."}}})
+	}
+	if t == nil { // any is good
 		t = &Token{}
-		fallthrough
-	default:
-		var end int64
-		if !t.Expires.IsZero() {
-			end = t.Expires.Unix()
+	}
+	var expires int64
+	if !t.Expires.IsZero() {
+		expires = t.Expires.Unix()
+	}
+	ids := t.Accounts
+	if len(ids) == 0 {
+		for _, a := range w.accounts {
+			ids = append(ids, a.ID)
 		}
-		ids := t.Accounts
-		if len(ids) == 0 {
-			for _, a := range w.accounts {
-				ids = append(ids, a.ID)
-			}
-		}
-		granular := []any{}
-		for _, scope := range t.scopes() {
-			granular = append(granular, map[string]any{"scope": scope, "target_ids": ids})
-		}
-		data["expires_at"], data["data_access_expires_at"], data["scopes"], data["granular_scopes"], data["user_id"] = end, 0, t.scopes(), granular, hashID("user", w.app.ID)
-		if bad != nil {
-			data["error"] = map[string]any{"code": 190, "message": bad.message, "subcode": bad.subcode}
-		}
+	}
+	granular := []any{}
+	for _, scope := range t.scopes() {
+		granular = append(granular, map[string]any{"scope": scope, "target_ids": ids})
+	}
+	data := map[string]any{
+		"app_id": w.app.ID, "type": "SYSTEM_USER", "application": w.app.Name, "is_valid": bad == nil, "expires_at": expires, "data_access_expires_at": 0,
+		"scopes": t.scopes(), "granular_scopes": granular, "user_id": hashID("user", w.app.ID),
+	}
+	if bad != nil {
+		data["error"] = map[string]any{"code": 190, "message": bad.message, "subcode": bad.subcode}
 	}
 	return s.answer(g, map[string]any{"data": data})
 }

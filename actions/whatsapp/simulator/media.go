@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"mime/multipart"
 	"net/http"
 	"slices"
 	"strconv"
@@ -122,41 +122,27 @@ func (s *Simulator) upload(g *graphCall, id string) *apiError {
 // file reads the file of an upload.
 func (g *graphCall) file() (*upload, *apiError) {
 	const most = 101 << 20
-	form, err := multipartOf(g, most)
-	if err != nil {
-		return nil, err
-	}
-	f := &upload{shown: true}
-	product, kind := "", ""
-	for {
-		part, err := form.NextPart()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, invalidParameter("(#100) The request body could not be read.")
-		}
-		text, err := io.ReadAll(part)
-		if err != nil {
-			return nil, invalidParameter("(#100) The request body could not be read.")
-		}
-		switch part.FormName() {
-		case "messaging_product":
-			product = string(text)
-		case "type":
-			kind = string(text)
-		case "file":
-			f.content, f.mime = text, part.Header.Get("Content-Type")
-		}
-	}
-	switch {
-	case product != "whatsapp":
+	g.r.Body = http.MaxBytesReader(g.w, g.r.Body, most)
+	if err := g.r.ParseMultipartForm(most); errors.Is(err, http.ErrNotMultipart) {
 		return nil, missingParameter("messaging_product")
-	case f.content == nil:
+	} else if err != nil {
+		return nil, invalidParameter("(#100) The request body could not be read.")
+	}
+	defer func() { _ = g.r.MultipartForm.RemoveAll() }()
+	if g.r.PostFormValue("messaging_product") != "whatsapp" {
+		return nil, missingParameter("messaging_product")
+	}
+	part, header, err := g.r.FormFile("file")
+	if err != nil {
 		return nil, missingParameter("file")
 	}
-	if f.mime == "" || f.mime == "application/octet-stream" || !knownMedia(f.mime) {
-		f.mime = cmp.Or(kind, f.mime)
+	content, err := io.ReadAll(part)
+	if err != nil {
+		return nil, invalidParameter("(#100) The request body could not be read.")
+	}
+	f := &upload{shown: true, content: content, mime: header.Header.Get("Content-Type")}
+	if maxBytes(f.mime) == 0 {
+		f.mime = cmp.Or(g.r.PostFormValue("type"), f.mime)
 	}
 	if err := f.check(); err != nil {
 		return nil, err
@@ -165,17 +151,6 @@ func (g *graphCall) file() (*upload, *apiError) {
 	f.sha256 = hex.EncodeToString(sum[:])
 	return f, nil
 }
-
-func multipartOf(g *graphCall, most int64) (*multipart.Reader, *apiError) {
-	g.r.Body = http.MaxBytesReader(g.w, g.r.Body, most)
-	form, err := g.r.MultipartReader()
-	if err != nil {
-		return nil, missingParameter("messaging_product")
-	}
-	return form, nil
-}
-
-func knownMedia(mime string) bool { return maxBytes(mime) > 0 }
 
 func maxBytes(mime string) int {
 	base, _, _ := strings.Cut(strings.ToLower(mime), ";")

@@ -29,8 +29,8 @@ func (s *Simulator) profile(g *graphCall, id string) *apiError {
 	switch g.r.Method {
 	case http.MethodGet:
 		out := map[string]any{"messaging_product": "whatsapp"}
-		for _, name := range profileFields {
-			if v, ok := n.profile[name]; ok && strings.Contains(","+params.text("fields")+",", ","+name+",") {
+		for name := range strings.SplitSeq(params.text("fields"), ",") {
+			if v, ok := n.profile[name]; ok {
 				out[name] = v
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -13,6 +14,8 @@ import (
 	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/actions/whatsapp/templates"
 	"facteur/flow/schema"
+
+	"github.com/nyaruka/phonenumbers"
 )
 
 // A sendRequest is a request to send a message that is being handled.
@@ -56,17 +59,15 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *apiError {
 	s.mu.Lock()
 	msg, err := s.accept(m, found)
 	s.mu.Unlock()
-	if err != nil {
-		if m.fault != nil && !m.fault.accepts() {
-			return s.applyFault(m, nil, err)
-		}
+	switch {
+	case err != nil && (m.fault == nil || m.fault.accepts()):
 		return err
+	case err != nil:
+		return s.applyFault(g, m.fault, nil)
+	case m.fault != nil:
+		return s.applyFault(g, m.fault, m.answer(msg))
 	}
-	answer := m.answer(msg)
-	if m.fault != nil {
-		return s.applyFault(m, answer, nil)
-	}
-	return s.answerText(g, answer)
+	return s.answerText(g, m.answer(msg))
 }
 
 // parse reads the body: JSON, or the fields of a form whose values may be JSON.
@@ -158,6 +159,28 @@ func (s *Simulator) accept(m *sendRequest, found schema.Violations) (*message, *
 		}
 	}
 	return s.store(m), nil
+}
+
+// resolveRecipient is the wa_id, or the user ID, that a recipient means. A number without + is
+// taken as it is when it is one of a country, as the senders of replies write it; else
+// the country code of the sender is put before it. The simulator is locked.
+func (s *Simulator) resolveRecipient(input string, from *number) string {
+	if isUserID(input) {
+		return input
+	}
+	input = strings.TrimSpace(input)
+	number := digits(input)
+	if strings.HasPrefix(input, "+") || s.world.people[number] != nil || number == from.digits || isMagic(number) {
+		return number
+	}
+	if n, err := phonenumbers.Parse("+"+number, ""); err == nil && phonenumbers.IsPossibleNumber(n) && len(number) > 10 || err == nil && phonenumbers.IsValidNumber(n) {
+		return number
+	}
+	sender, err := phonenumbers.Parse("+"+from.digits, "")
+	if err != nil {
+		return number
+	}
+	return strconv.Itoa(int(sender.GetCountryCode())) + strings.TrimLeft(number, "0")
 }
 
 func (s *Simulator) checkNumber(m *sendRequest) *apiError {
