@@ -25,14 +25,15 @@ const pagePath = ControlPath + "page/"
 // pages are the templates of the page, parsed once.
 func pages() *html.Template {
 	return html.Must(html.New("page").Funcs(html.FuncMap{
-		"lines":   phone.Lines,
-		"large":   phone.Large,
-		"clock":   func(t time.Time) string { return t.UTC().Format("15:04") },
-		"day":     func(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006") },
-		"instant": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"sub":     func(a, b int) int { return a - b },
-		"upper":   func(text string) string { return strings.ToUpper(text[:1]) + text[1:] },
-		"in":      func(m messageView, b phone.Bubble, card int) part { return part{m, b, card} },
+		"lines":    phone.Lines,
+		"large":    phone.Large,
+		"clock":    func(t time.Time) string { return t.UTC().Format("15:04") },
+		"day":      func(t time.Time) string { return t.UTC().Format("Monday, 2 January 2006") },
+		"instant":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"indented": indented,
+		"sub":      func(a, b int) int { return a - b },
+		"upper":    func(text string) string { return strings.ToUpper(text[:1]) + text[1:] },
+		"in":       func(m messageView, b phone.Bubble, card int) part { return part{m, b, card} },
 		"host": func(address string) string {
 			u, err := url.Parse(address)
 			if err != nil || u.Host == "" {

@@ -57,10 +57,8 @@ type messageView struct {
 	Message
 	Bubble phone.Bubble
 	Quoted []phone.Span
-	Raw    string
 	Told   string // the state in words
 	Tick   string // clock, one, two, read, failed
-	Emojis []string
 }
 
 // screen draws the page for a conversation, "" for the latest, with the requests open or
@@ -69,7 +67,7 @@ func (s *Simulator) screen(key string, open bool) screen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Now()
-	v := screen{Now: now.UTC(), Counts: s.log.counts, Open: open, Emojis: emojis(), Magics: Magics(),
+	v := screen{Now: now.UTC(), Counts: s.log.counts, Open: open, Emojis: []string{"👍", "❤️", "😂", "😮", "😢", "🙏"}, Magics: Magics(),
 		Kinds: []string{"image", "video", "audio", "document", "sticker", "location", "contacts", "order"}}
 	places := map[string]int{}
 	for _, m := range slices.Backward(s.log.all) {
@@ -125,11 +123,9 @@ func (s *Simulator) findFiles(b *phone.Bubble) {
 	}
 }
 
-func emojis() []string { return []string{"👍", "❤️", "😂", "😮", "😢", "🙏"} }
-
 func (s *Simulator) conversation(key string, m *message, now time.Time) conversationView {
-	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: cmp.Or(s.world.person(m.Person).Name, s.displayName(m.Person)), At: m.At, Failed: m.State == failed}
-	if shown := s.displayName(m.Person); shown != c.Name {
+	c := conversationView{Key: key, Number: m.Number, Person: m.Person, Name: cmp.Or(s.world.person(m.Person).Name, displayName(m.Person)), At: m.At, Failed: m.State == failed}
+	if shown := displayName(m.Person); shown != c.Name {
 		c.Known = shown
 	}
 	if n := s.world.numbers[m.Number]; n != nil {
@@ -139,16 +135,13 @@ func (s *Simulator) conversation(key string, m *message, now time.Time) conversa
 		c.Last = m.Bubble().Summary()
 	}
 	if at, ok := s.world.limits.windows.m[pair{m.Number, m.Person}]; ok && now.Sub(at) < windowSpan {
-		c.Window = timeLeft(windowSpan - now.Sub(at))
+		left := windowSpan - now.Sub(at)
+		c.Window = fmt.Sprintf("%d h %02d min", int(left.Hours()), int(left.Minutes())%60)
 	}
 	return c
 }
 
-func timeLeft(d time.Duration) string {
-	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
-}
-
-func (s *Simulator) displayName(person string) string {
+func displayName(person string) string {
 	if digits(person) == person {
 		return "+" + person
 	}
@@ -156,7 +149,7 @@ func (s *Simulator) displayName(person string) string {
 }
 
 func (s *Simulator) messageView(m *message) messageView {
-	v := messageView{Message: m.snapshot(), Emojis: emojis()}
+	v := messageView{Message: m.snapshot()}
 	v.Bubble = v.Message.Bubble()
 	s.findFiles(&v.Bubble)
 	if quoted := s.log.byID[v.Bubble.Quote]; quoted != nil {
@@ -164,7 +157,6 @@ func (s *Simulator) messageView(m *message) messageView {
 	} else if v.Bubble.Quote != "" {
 		v.Quoted = []phone.Span{{Text: "a message that is forgotten"}}
 	}
-	v.Raw = indented(m.Body)
 	v.Told, v.Tick = stateText(m)
 	return v
 }
