@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/url"
@@ -37,7 +38,6 @@ type screen struct {
 type listedFlow struct {
 	Name, Description string
 	Runnable, Chosen  bool
-	Connections       []string
 }
 
 // findings are diagnostics for the page, printed as in the terminal.
@@ -81,31 +81,11 @@ func (w *Workbench) screen(ctx context.Context, at, form url.Values, problems []
 	if len(w.project.Flows) > 0 {
 		s.Place = w.project.Abs(w.project.Flows[0])
 	}
-	chosen := at.Get("flow")
-	if chosen == "" {
-		chosen = w.opts.Flow
-	}
-	for _, name := range slices.Sorted(maps.Keys(state.files)) {
-		f := listedFlow{Name: name}
-		if p := w.plan(name); p != nil {
-			f.Description, f.Runnable, f.Connections = p.Description, true, p.Connections
-		}
-		if chosen == "" && f.Runnable {
-			chosen = name
-		}
-		f.Chosen = name == chosen
-		s.Flows = append(s.Flows, f)
-		if f.Chosen {
-			s.Chosen = &f
-		}
-	}
-	others := map[string]bool{}
-	for name, file := range state.files {
-		others[file] = name != chosen && w.plan(chosen) != nil
-	}
+	chosen := w.listFlows(s, state, cmp.Or(at.Get("flow"), w.opts.Flow))
+	p, files := w.plan(chosen), slices.Collect(maps.Values(state.files))
 	for _, d := range state.found.HideSecretLines().Deduplicate() {
 		of := &s.Found
-		if others[d.Range.File()] {
+		if file := d.Range.File(); p != nil && file != state.files[chosen] && slices.Contains(files, file) {
 			of = &s.Others
 		}
 		of.List = append(of.List, d)
@@ -130,13 +110,29 @@ func (w *Workbench) screen(ctx context.Context, at, form url.Values, problems []
 			}
 		}
 	}
-	if p := w.plan(chosen); p != nil {
+	if p != nil {
 		if form == nil && s.Run != nil && s.Run.Flow == chosen {
 			form = formValues(p, s.Run.Inputs) // to run it again, and change but one thing
 		}
 		s.Form = formFields(p, form, problems)
 	}
 	return s
+}
+
+// listFlows lists the flows, and returns the one that the page shows: the chosen one, else the first that can be run.
+func (w *Workbench) listFlows(s *screen, state *projectState, chosen string) string {
+	for _, name := range slices.Sorted(maps.Keys(state.files)) {
+		f := listedFlow{Name: name}
+		if p := w.plan(name); p != nil {
+			f.Description, f.Runnable = p.Description, true
+			chosen = cmp.Or(chosen, name)
+		}
+		if f.Chosen = name == chosen; f.Chosen {
+			s.Chosen = &f
+		}
+		s.Flows = append(s.Flows, f)
+	}
+	return chosen
 }
 
 // sent returns the messages of a run, and those that its recipients have sent since.
