@@ -39,13 +39,13 @@ func (a *app) simulateCommand() *cobra.Command {
 The simulator accepts any token and any phone number ID, unless the scene says otherwise. It
 knows the templates in the project's folder templates; if there are none, it accepts every
 template. A page at its address shows the messages and lets you answer. Some recipients
-trigger an outcome: +33 1 99 00 1047 is refused with 131047; the page lists them all. The
-control API is below /_simulator/, which describes it:
+have a fixed outcome: +33 1 99 00 1047 is refused with 131047; the page lists them all. The
+control API is described at /_simulator/:
 
   curl http://127.0.0.1:8700/_simulator/
 
 --faults takes a JSON file with a list of faults, such as [{"do": "hang", "times": 1}], or with
-a whole scene: accounts, numbers, tokens, people, limits, delays of statuses, faults. Press
+a complete scene: accounts, numbers, tokens, people, limits, delays of statuses, faults. Press
 Ctrl-C to stop.`,
 		Example: `  facteur simulate
   facteur simulate shop --webhook http://127.0.0.1:8080/webhooks/whatsapp/whatsapp_shop --verify-token hello
@@ -141,23 +141,23 @@ func (a *app) printSimulator(p *project.Project, o simulator.Options, f simulate
 	fmt.Fprintln(a.stdout, address)
 	fmt.Fprintf(a.stderr, "the phone is at %s/\n", address)
 	if n := len(o.Templates); n > 0 {
-		fmt.Fprintf(a.stderr, "it has %s of %s\n", count(n, "template"), project.RelPath(p.Abs(project.TemplatesFolder)))
+		fmt.Fprintf(a.stderr, "%s loaded from %s\n", count(n, "template"), project.RelPath(p.Abs(project.TemplatesFolder)))
 	}
 	name := p.OnlyConnection()
 	if name == "" {
 		name = "whatsapp_shop"
 	}
 	run := vault.Variable(name, "BASE_URL") + "=" + address + " " + vault.Variable(name, "TOKEN") + "=any"
-	fmt.Fprintf(a.stderr, "send a flow's messages there:\n  %s facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
+	fmt.Fprintf(a.stderr, "to send a flow's messages to the simulator:\n  %s facteur run FLOW …\nor, in %s, connections: {%s: {app: WHATSAPP, base_url: %q}}\n",
 		run, project.FileName, name, address)
 	secret := "…" // the author's
 	if o.Scene.App.Secret == "" {
 		secret = simulator.DefaultAppSecret
 	}
-	fmt.Fprintf(a.stderr, "send a daemon's messages there, and get receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
+	fmt.Fprintf(a.stderr, "to send a daemon's messages to it, and get receipts and replies:\n  %s %s=%s %s=%s facteur serve\n",
 		run, vault.Variable(name, "APP_SECRET"), secret, vault.Variable(name, "VERIFY_TOKEN"), cmp.Or(f.verifyToken, "any"))
 	if f.webhook == "" {
-		fmt.Fprintf(a.stderr, "  and this with --webhook http://127.0.0.1:8080%s --verify-token any\n", daemon.WebhookPath(name))
+		fmt.Fprintf(a.stderr, "  and start this command with --webhook http://127.0.0.1:8080%s --verify-token any\n", daemon.WebhookPath(name))
 	}
 }
 
@@ -167,10 +167,10 @@ func (a *app) subscribe(ctx context.Context, api *simulator.Simulator, hook simu
 		err := api.Subscribe(ctx, hook)
 		switch {
 		case err == nil:
-			fmt.Fprintf(a.stderr, "webhooks go to %s\n", hook.URL)
+			fmt.Fprintf(a.stderr, "webhooks are sent to %s\n", hook.URL)
 			return
 		case first && ctx.Err() == nil:
-			a.warn("no webhooks go to %s yet: %s; trying again every second", hook.URL, err)
+			a.warn("webhooks cannot be delivered to %s yet: %s; trying again every second", hook.URL, err)
 		}
 		if !host.Sleep(ctx, time.Second) {
 			return

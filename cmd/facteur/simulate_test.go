@@ -50,7 +50,7 @@ func TestSimulate(t *testing.T) {
 	address := log.Wait(t, `(http://127\.0\.0\.1:\d+)\n`)
 	log.Wait(t, `FACTEUR_CONNECTION_SHOP_BASE_URL=http`)
 	log.Wait(t, `FACTEUR_CONNECTION_SHOP_APP_SECRET=… FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=hello facteur serve`)
-	log.Wait(t, `webhooks go to`)
+	log.Wait(t, `webhooks are sent to`)
 
 	t.Setenv("FACTEUR_CONNECTION_SHOP_BASE_URL", address)
 	t.Setenv("FACTEUR_CONNECTION_SHOP_TOKEN", "any")

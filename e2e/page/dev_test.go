@@ -127,7 +127,7 @@ func TestDev(t *testing.T) {
 	tab.Type(ada)
 	tabTo(t, tab, "#go")
 	tab.Type(kb.Enter)
-	tab.Until(`document.getElementById("run").innerText.includes("waits for")`)
+	tab.Until(`document.getElementById("run").innerText.includes("waiting for")`)
 	running := page.Eval[string](tab, `location.href`)
 	tab.Until(`document.getElementById("answer").href.endsWith(".33612345678")`)
 

@@ -65,9 +65,9 @@ func (s *Simulator) controlHandler() http.Handler {
 	}) (any, error) {
 		switch now := s.Now(); {
 		case in.Advance < 0:
-			return nil, errors.New("advance: the time goes forward only")
+			return nil, errors.New("advance: the time can only move forward")
 		case time.Duration(in.Advance) > mostAdvance || now.Year() > latestYear:
-			return nil, errors.New("advance: too far; a year at once is the most")
+			return nil, errors.New("advance: too far; move it by a year at most")
 		}
 		s.Advance(time.Duration(in.Advance))
 		return struct {
@@ -127,7 +127,7 @@ func (s *Simulator) controlHandler() http.Handler {
 	})
 	s.pageRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeControl(w, http.StatusNotFound, map[string]string{"error": "the simulator has nothing there"})
+		writeControl(w, http.StatusNotFound, map[string]string{"error": "there is nothing at this path"})
 	})
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -204,14 +204,14 @@ func (s *Simulator) askMessages(r *http.Request) (any, error) {
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			return nil, bodyError{errors.New("limit: write a number from 1")}
+			return nil, bodyError{errors.New("limit: it must be an integer of at least 1")}
 		}
 		f.Limit = n
 	}
 	if text := q.Get("inbound"); text != "" {
 		inbound, err := strconv.ParseBool(text)
 		if err != nil {
-			return nil, bodyError{errors.New("inbound: write true or false")}
+			return nil, bodyError{errors.New("inbound: it must be true or false")}
 		}
 		f.Inbound = &inbound
 	}

@@ -73,18 +73,18 @@ func TestControl(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"POST", "clock", `{"advance":"-1"}`, 422, "forward only"},
+		{"POST", "clock", `{"advance":"-1"}`, 422, "only move forward"},
 		{"POST", "clock", `{"advance":"soon"}`, 400, "soon"},
 		{"POST", "messages", `{"from":"+33612345678","txt":"a"}`, 400, "unknown field"},
-		{"POST", "messages", ``, 400, "EOF"},
-		{"POST", "messages", `{"from":""}`, 422, "no phone number"},
-		{"POST", "faults", ` `, 400, "EOF"},
+		{"POST", "messages", ``, 400, "a JSON value is required"},
+		{"POST", "messages", `{"from":""}`, 422, "not a phone number"},
+		{"POST", "faults", ` `, 400, "a JSON value is required"},
 		{"POST", "faults", `{"do":"x"}`, 422, "do:"},
 		{"POST", "tap", `{"message_id":"x"}`, 422, "no message"},
-		{"POST", "people", `{}`, 422, "who it is"},
-		{"POST", "webhook", `{"url":"x"}`, 422, "not the address"},
+		{"POST", "people", `{}`, 422, "is required"},
+		{"POST", "webhook", `{"url":"x"}`, 422, "not a webhook URL"},
 		{"GET", "messages?limit=x", ``, 400, "limit"},
-		{"GET", "nothing", ``, 404, "nothing there"},
+		{"GET", "nothing", ``, 404, "nothing at this path"},
 		{"POST", "messages", strings.Repeat(" ", 2<<20), 413, ""},
 	} {
 		status, answer := s.do(tt.method, simulator.ControlPath+tt.path, "application/json", tt.body)

@@ -279,7 +279,7 @@ func (s *Simulator) Subscribe(ctx context.Context, hook Webhook) error {
 func (s *Simulator) handshake(ctx context.Context, hook Webhook) error {
 	address, err := url.Parse(hook.URL)
 	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
-		return fmt.Errorf("%q is not the address of a webhook; write http://…", hook.URL)
+		return fmt.Errorf("%q is not a webhook URL; write http://…", hook.URL)
 	}
 	s.mu.Lock()
 	challenge := strconv.FormatUint(1_000_000_000+s.random.Uint64N(1_000_000_000), 10)
@@ -291,7 +291,7 @@ func (s *Simulator) handshake(ctx context.Context, hook Webhook) error {
 	address.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return fmt.Errorf("the webhook cannot be asked: %w", err)
+		return fmt.Errorf("the webhook cannot be called: %w", err)
 	}
 	req.Header.Set("User-Agent", "facebookplatform/1.0 (+http://developers.facebook.com)")
 	resp, err := s.options.Client.Do(req)
@@ -302,9 +302,9 @@ func (s *Simulator) handshake(ctx context.Context, hook Webhook) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("the webhook answers %d to the question whether it is one; it should answer 200 with hub.challenge: check verify_token", resp.StatusCode)
+		return fmt.Errorf("the webhook answers the verification request with status %d instead of 200: check verify_token", resp.StatusCode)
 	case strings.TrimSpace(string(body)) != challenge:
-		return fmt.Errorf("the webhook answers something else than hub.challenge")
+		return fmt.Errorf("the webhook does not answer the verification request with hub.challenge")
 	}
 	return nil
 }

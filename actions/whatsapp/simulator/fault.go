@@ -59,19 +59,19 @@ var endpoints = [...]string{"messages", "read", "media", "templates", "numbers",
 func (f *Fault) check() error {
 	switch {
 	case !slices.Contains(allDo[:], f.Do):
-		return fmt.Errorf("do: %q; write one of %v", f.Do, allDo)
+		return fmt.Errorf("do: there is no fault %q; use one of %v", f.Do, allDo)
 	case f.Endpoint != "" && !slices.Contains(endpoints[:], f.Endpoint):
-		return fmt.Errorf("endpoint: %q; write one of %v", f.Endpoint, endpoints)
+		return fmt.Errorf("endpoint: there is no endpoint %q; use one of %v", f.Endpoint, endpoints)
 	case f.Odds < 0 || f.Odds > 1:
-		return fmt.Errorf("odds: %v lies outside 0 to 1", f.Odds)
+		return fmt.Errorf("odds: %v is not between 0 and 1", f.Odds)
 	case (f.Do == Error || f.Do == Fail) && f.Code == 0:
-		return fmt.Errorf("code: %s needs one of Meta's codes", f.Do)
+		return fmt.Errorf("code: %s needs an error code", f.Do)
 	case (f.Do == Delay || f.Do == Late) && f.Delay <= 0:
-		return fmt.Errorf("delay: %s needs one", f.Do)
+		return fmt.Errorf("delay: %s needs a delay", f.Do)
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
-		return fmt.Errorf("status: %d lies outside 200 to 599", f.Status)
+		return fmt.Errorf("status: %d is not between 200 and 599", f.Status)
 	case f.Nth < 0 || f.Times < 0:
-		return fmt.Errorf("nth and times count from 1")
+		return fmt.Errorf("nth and times must not be negative")
 	}
 	return nil
 }

@@ -119,26 +119,26 @@ func TestOddsAreThoseOfTheSeed(t *testing.T) {
 
 func TestFaultsThatMakeNoSense(t *testing.T) {
 	for text, want := range map[string]string{
-		`[{"do":"explode"}]`:                `faults[0]: do: "explode"`,
-		`[{"do":"error"}]`:                  "code: error needs one of Meta's codes",
-		`[{"do":"delay"}]`:                  "delay: delay needs one",
-		`[{"do":"drop","odds":2}]`:          "odds: 2 lies outside 0 to 1",
-		`[{"do":"drop","endpoint":"mail"}]`: `endpoint: "mail"`,
-		`[{"do":"status","status":99}]`:     "status: 99 lies outside",
+		`[{"do":"explode"}]`:                `faults[0]: do: there is no fault "explode"`,
+		`[{"do":"error"}]`:                  "code: error needs an error code",
+		`[{"do":"delay"}]`:                  "delay: delay needs a delay",
+		`[{"do":"drop","odds":2}]`:          "odds: 2 is not between 0 and 1",
+		`[{"do":"drop","endpoint":"mail"}]`: `endpoint: there is no endpoint "mail"`,
+		`[{"do":"status","status":99}]`:     "status: 99 is not between",
 		`[{"do":"drop","recipent":"1"}]`:    `unknown field "recipent"`,
 		`[{"do":"delay","delay":"soon"}]`:   "soon",
 		`{"accounts":[{"id":"x"}]}`:         `accounts[0]: id: "x" is not an ID`,
-		`{"tokens":[{"token":""}]}`:         "tokens[0]: token: it is empty",
-		`{"people":[{}]}`:                   "people[0]: neither phone nor user_id",
-		`{"limits":{"window":"shut"}}`:      `limits.window: "shut"`,
-		`{} {}`:                             "more follows",
+		`{"tokens":[{"token":""}]}`:         "tokens[0]: token: it must not be empty",
+		`{"people":[{}]}`:                   "people[0]: phone or user_id is required",
+		`{"limits":{"window":"shut"}}`:      `limits.window: it cannot be "shut"`,
+		`{} {}`:                             "more text after",
 		`{"accounts":[{"id":"1","numbers":[{"id":"2","allowed":["1","2","3","4","5","6"]}]}]}`: "at most 5",
 	} {
 		_, err := simulator.ReadScene([]byte(text))
 		assert.ErrorContains(t, err, want, text)
 	}
 	_, err := simulator.New(simulator.Options{Scene: simulator.Scene{Accounts: []simulator.Account{{ID: "1", Numbers: []simulator.Number{{ID: "2"}, {ID: "2"}}}}}})
-	assert.ErrorContains(t, err, "there twice")
+	assert.ErrorContains(t, err, "declared twice")
 }
 
 // TestAHangEndsWithTheSimulator: nobody waits for what is closed.
@@ -166,10 +166,10 @@ func TestScenesThatCannotBeRead(t *testing.T) {
 	for text, want := range map[string]string{
 		"[\n  {\"do\": drop}]": "line 2, column 10: invalid character 'd' looking for beginning of value",
 		`{"é": 1}`:             `unknown field "é"`,
-		"[{\"do\": \"drop\", \"nth\": \"first\"}]": "line 1, column 30: nth: a string does not belong there",
-		`5`:               "line 1, column 1: a number does not belong there",
-		"[{\"nth\": {}}]": "line 1, column 10: nth: an object does not belong there",
-		`[] x`:            "more follows the JSON value",
+		"[{\"do\": \"drop\", \"nth\": \"first\"}]": "line 1, column 30: nth: a string is not allowed here",
+		`5`:               "line 1, column 1: a number is not allowed here",
+		"[{\"nth\": {}}]": "line 1, column 10: nth: an object is not allowed here",
+		`[] x`:            "there is more text after the JSON value",
 	} {
 		_, err := simulator.ReadScene([]byte(text))
 		assert.EqualError(t, err, want, text)

@@ -44,7 +44,7 @@ func (s *Simulator) receive(in Inbound, at time.Time) (*message, error) {
 		key = digits(key)
 	}
 	if key == "" {
-		return nil, fmt.Errorf("from: %q is no phone number; write +33612345678", in.From)
+		return nil, fmt.Errorf("from: %q is not a phone number; write it as +33612345678", in.From)
 	}
 	person := s.world.person(key)
 	key = person.key()
@@ -118,7 +118,7 @@ func (s *Simulator) numberOf(id, person string) (*number, error) {
 			return a.numbers[0], nil
 		}
 	}
-	return nil, errors.New("to: say which phone number ID the message goes to: no number is known yet")
+	return nil, errors.New("to: give the phone number ID that the message is sent to: no number is known yet")
 }
 
 // messageObject is the object under the type's name in an inbound message.
@@ -143,7 +143,7 @@ func (s *Simulator) messageObject(in Inbound) (any, error) {
 	switch in.Type {
 	case "text":
 		if in.Text == "" {
-			return nil, errors.New("text: it is empty")
+			return nil, errors.New("text: it must not be empty")
 		}
 		return map[string]any{"body": in.Text}, nil
 	case "image":
@@ -181,9 +181,9 @@ func (s *Simulator) messageObject(in Inbound) (any, error) {
 	case "unsupported", "request_welcome":
 		return map[string]any{}, nil
 	case "interactive":
-		return nil, errors.New("object: say what was chosen, in Meta's form, or use Tap")
+		return nil, errors.New("object: give the person's choice in the API's format, or use tap")
 	}
-	return nil, fmt.Errorf("type: %q is no type of message that people send; write text, image, video, audio, document, sticker, location, contacts, reaction, button, interactive, order, system, unsupported or request_welcome", in.Type)
+	return nil, fmt.Errorf("type: people do not send messages of type %q; use text, image, video, audio, document, sticker, location, contacts, reaction, button, interactive, order, system, unsupported or request_welcome", in.Type)
 }
 
 // React has the person of a conversation react to a message with an emoji, or remove the reaction
@@ -193,7 +193,7 @@ func (s *Simulator) React(messageID, emoji string) (id string, err error) {
 	defer s.mu.Unlock()
 	m := s.log.byID[messageID]
 	if m == nil {
-		return "", fmt.Errorf("there is no message %q, or it is forgotten", messageID)
+		return "", fmt.Errorf("there is no message %q, or it is no longer stored", messageID)
 	}
 	object := map[string]any{"message_id": messageID}
 	if emoji != "" {
@@ -235,7 +235,7 @@ func (s *Simulator) Tap(t Tap) (id string, err error) {
 	defer s.mu.Unlock()
 	m := s.log.byID[t.MessageID]
 	if m == nil {
-		return "", fmt.Errorf("message_id: there is no message %q, or it is forgotten", t.MessageID)
+		return "", fmt.Errorf("message_id: there is no message %q, or it is no longer stored", t.MessageID)
 	}
 	out, err := s.tap(m, t, s.Now())
 	if err != nil || out == nil {

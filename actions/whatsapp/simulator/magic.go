@@ -35,8 +35,8 @@ type Magic struct {
 // Magics returns the table of magic recipients.
 func Magics() []Magic {
 	table := []Magic{
-		{Phone: "+33 1 99 00 CCCC", Does: "refused at once with the error code whose last four digits these are: 1047 is 131047, 0190 is 190"},
-		{Phone: "+33 2 61 91 CCCC", Does: "accepted; fails later, by webhook, with that error code"},
+		{Phone: "+33 1 99 00 CCCC", Does: "refused with the error code that ends in the last four digits: 1047 is 131047, 0190 is 190"},
+		{Phone: "+33 2 61 91 CCCC", Does: "accepted; fails later, by webhook, with the error code that ends in the last four digits"},
 	}
 	return append(table, magicOutcomes()...)
 }
@@ -45,28 +45,28 @@ func Magics() []Magic {
 func magicOutcomes() []Magic {
 	number := func(n int) string { return fmt.Sprintf("+%s%04d", magicDoes, n) }
 	return []Magic{
-		{Phone: number(1), Does: "accepted, and nothing is ever heard of the message", fault: Fault{Do: Silent}},
-		{Phone: number(2), Does: "sent, and never delivered", told: []string{sent}},
-		{Phone: number(3), Does: "delivered, and read", reads: true},
-		{Phone: number(4), Does: "read, with no status delivered before", reads: true, told: []string{read}},
-		{Phone: number(5), Does: "the status delivered comes before the status sent", fault: Fault{Do: Reorder}},
-		{Phone: number(6), Does: "each status comes twice", fault: Fault{Do: Duplicate}},
-		{Phone: number(7), Does: "the statuses come an hour late", fault: Fault{Do: Late, Delay: Duration(time.Hour)}},
-		{Phone: number(8), Does: "has another wa_id than its number, as some numbers of Brazil and Mexico", waID: magicDoes + "9008"},
+		{Phone: number(1), Does: "accepted; no status ever arrives", fault: Fault{Do: Silent}},
+		{Phone: number(2), Does: "sent, never delivered", told: []string{sent}},
+		{Phone: number(3), Does: "delivered and read", reads: true},
+		{Phone: number(4), Does: "read, without a delivered status before", reads: true, told: []string{read}},
+		{Phone: number(5), Does: "the delivered status arrives before the sent status", fault: Fault{Do: Reorder}},
+		{Phone: number(6), Does: "each status arrives twice", fault: Fault{Do: Duplicate}},
+		{Phone: number(7), Does: "the statuses arrive an hour late", fault: Fault{Do: Late, Delay: Duration(time.Hour)}},
+		{Phone: number(8), Does: "has a wa_id that differs from its number, like some numbers in Brazil and Mexico", waID: magicDoes + "9008"},
 
-		{Phone: number(10), Does: "delivered, read, and answered: oui", reads: true, replies: "oui"},
-		{Phone: number(11), Does: "delivered, read, and answered: non", reads: true, replies: "non"},
-		{Phone: number(12), Does: "delivered, read, and answered: STOP", reads: true, replies: "STOP"},
-		{Phone: number(13), Does: "delivered, read, and answered with the message's own text", reads: true, acts: "echo"},
-		{Phone: number(14), Does: "delivered, read; presses the first button, or chooses the first row", reads: true, acts: "tap"},
-		{Phone: number(15), Does: "delivered, read; presses the second button, or chooses the second row", reads: true, acts: "tap2"},
-		{Phone: number(16), Does: "delivered, read; reacts with a thumb up", reads: true, acts: "react"},
-		{Phone: number(17), Does: "delivered, read; answers with a picture", reads: true, acts: "image"},
+		{Phone: number(10), Does: "delivered and read; replies: oui", reads: true, replies: "oui"},
+		{Phone: number(11), Does: "delivered and read; replies: non", reads: true, replies: "non"},
+		{Phone: number(12), Does: "delivered and read; replies: STOP", reads: true, replies: "STOP"},
+		{Phone: number(13), Does: "delivered and read; replies with the text of the message", reads: true, acts: "echo"},
+		{Phone: number(14), Does: "delivered and read; taps the first button, or selects the first row", reads: true, acts: "tap"},
+		{Phone: number(15), Does: "delivered and read; taps the second button, or selects the second row", reads: true, acts: "tap2"},
+		{Phone: number(16), Does: "delivered and read; reacts with a thumbs up", reads: true, acts: "react"},
+		{Phone: number(17), Does: "delivered and read; replies with an image", reads: true, acts: "image"},
 
 		{Phone: number(20), Does: "accepted; the connection is closed without an answer", fault: Fault{Do: Drop}},
 		{Phone: number(21), Does: "accepted; no answer ever comes", fault: Fault{Do: Hang}},
 		{Phone: number(22), Does: "not accepted; the connection is reset", fault: Fault{Do: Reset}},
-		{Phone: number(23), Does: "accepted; the answer is cut in the middle", fault: Fault{Do: Truncate}},
+		{Phone: number(23), Does: "accepted; the answer is cut off", fault: Fault{Do: Truncate}},
 		{Phone: number(24), Does: "accepted; a gateway answers 502 with HTML", fault: Fault{Do: Status, Accepted: true}},
 		{Phone: number(25), Does: "not accepted; a gateway answers 502 with HTML", fault: Fault{Do: Status}},
 		{Phone: number(26), Does: "accepted; the answer takes 5 seconds", fault: Fault{Do: Delay, Delay: Duration(5 * time.Second)}},

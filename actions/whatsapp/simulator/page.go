@@ -111,7 +111,7 @@ func (s *Simulator) handleForm(form url.Values) (key string, err error) {
 		_, _ = fmt.Sscan(form.Get("card"), &t.Card)
 		if text := strings.TrimSpace(form.Get("filled")); text != "" {
 			if json.Unmarshal([]byte(text), &t.Filled) != nil {
-				return key, errors.New("what the form is filled in with is no JSON object")
+				return key, errors.New("the data of the form must be a JSON object")
 			}
 		}
 		s.Read(number, person)
@@ -123,13 +123,13 @@ func (s *Simulator) handleForm(form url.Values) (key string, err error) {
 	case "advance":
 		d, bad := schema.ParseDuration(form.Get("by"))
 		if bad != nil || d > mostAdvance || s.Now().Year() > latestYear {
-			return key, errors.New("the clock cannot be moved so far")
+			return key, errors.New("the clock cannot be moved that far")
 		}
 		s.Advance(d)
 	case "reset":
 		err = s.Reset()
 	default:
-		err = fmt.Errorf("%q is nothing that the page does", do)
+		err = fmt.Errorf("the page has no action %q", do)
 	}
 	return key, err
 }

@@ -138,7 +138,7 @@ func TestFilesOnThePage(t *testing.T) {
 // TestPageWithoutScripts: the customer writes, presses, chooses, reacts and reads.
 func TestPageWithoutScripts(t *testing.T) {
 	s, hook := hooked(t)
-	assert.Contains(t, s.page(""), "Nothing yet.")
+	assert.Contains(t, s.page(""), "No messages yet.")
 	status, text := s.press("do", "start", "from", "+33 6 12 34 56 78", "to", phoneID, "text", "bonjour *vous*")
 	require.Equal(t, 200, status)
 	assert.Contains(t, text, "bonjour <strong>vous</strong>")
@@ -156,17 +156,17 @@ func TestPageWithoutScripts(t *testing.T) {
 	assert.Contains(t, text, "Tour Eiffel")
 	_, text = s.press("do", "advance", "by", "24h")
 	assert.Contains(t, text, "2 Mar 2026, 12:00 UTC")
-	assert.Contains(t, text, "window shut")
+	assert.Contains(t, text, "window closed")
 	_, _ = s.press("do", "read")
 	s.idle()
 	assert.Subset(t, statuses(hook.told(t)), []string{"message:text", "message:button", "message:reaction", "message:location", "read"})
 
 	for want, fields := range map[string][]string{
-		"is nothing that the page does": {"do", "explode"},
-		"there is no message":           {"do", "tap", "message_id", "wamid.x"},
-		"it is empty":                   {"do", "send", "text", ""},
-		"cannot be moved so far":        {"do", "advance", "by", "99999d"},
-		"no JSON object":                {"do", "tap", "message_id", id, "filled", "{"},
+		"the page has no action":   {"do", "explode"},
+		"there is no message":      {"do", "tap", "message_id", "wamid.x"},
+		"must not be empty":        {"do", "send", "text", ""},
+		"cannot be moved that far": {"do", "advance", "by", "99999d"},
+		"must be a JSON object":    {"do", "tap", "message_id", id, "filled", "{"},
 	} {
 		status, text := s.press(fields...)
 		assert.Equal(t, 422, status)
@@ -174,7 +174,7 @@ func TestPageWithoutScripts(t *testing.T) {
 		assert.Contains(t, text, `role="alert"`)
 	}
 	_, text = s.press("do", "reset")
-	assert.Contains(t, text, "Nothing yet.")
+	assert.Contains(t, text, "No messages yet.")
 	require.Zero(t, s.code(texts("+33261911026")))
 	s.Advance(time.Minute)
 	text = s.page("")
@@ -249,5 +249,5 @@ func TestEarlierMessages(t *testing.T) {
 	}
 	assert.NotContains(t, s.page(ada), "not shown")
 	s.post(messages, text)
-	assert.Contains(t, s.page(ada), "1 earlier not shown")
+	assert.Contains(t, s.page(ada), "1 earlier message not shown")
 }

@@ -177,7 +177,7 @@ func decode(text []byte, into any) error {
 		return explainJSON(text, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return fmt.Errorf("more follows the JSON value")
+		return fmt.Errorf("there is more text after the JSON value")
 	}
 	return nil
 }
@@ -188,6 +188,12 @@ func explainJSON(text []byte, err error) error {
 		before := text[:min(max(offset, 0), int64(len(text)))]
 		line := bytes.Count(before, []byte("\n")) + 1
 		return fmt.Sprintf("line %d, column %d", line, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]))
+	}
+	switch err {
+	case io.EOF:
+		return errors.New("a JSON value is required")
+	case io.ErrUnexpectedEOF:
+		return errors.New("the JSON value is incomplete")
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("%s: %w", at(e.Offset), e)
@@ -201,7 +207,7 @@ func explainJSON(text []byte, err error) error {
 		if strings.HasPrefix(e.Value, "array") || strings.HasPrefix(e.Value, "object") {
 			article = "an"
 		}
-		return fmt.Errorf("%s: %s %s does not belong there", place, article, e.Value)
+		return fmt.Errorf("%s: %s %s is not allowed here", place, article, e.Value)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
@@ -209,31 +215,31 @@ func explainJSON(text []byte, err error) error {
 func (s Scene) check() error {
 	for i, a := range s.Accounts {
 		if !isID(a.ID) {
-			return fmt.Errorf("accounts[%d]: id: %q is not an ID; write digits", i, a.ID)
+			return fmt.Errorf("accounts[%d]: id: %q is not an ID; it must consist of digits", i, a.ID)
 		}
 		for j, n := range a.Numbers {
 			switch {
 			case !isID(n.ID):
-				return fmt.Errorf("accounts[%d].numbers[%d]: id: %q is not a phone number ID; write digits", i, j, n.ID)
+				return fmt.Errorf("accounts[%d].numbers[%d]: id: %q is not a phone number ID; it must consist of digits", i, j, n.ID)
 			case len(n.Allowed) > maxAllowed:
-				return fmt.Errorf("accounts[%d].numbers[%d]: allowed: %d numbers, and a test number has at most %d", i, j, len(n.Allowed), maxAllowed)
+				return fmt.Errorf("accounts[%d].numbers[%d]: allowed: %d numbers, but a test number can have at most %d", i, j, len(n.Allowed), maxAllowed)
 			}
 		}
 	}
 	for i, t := range s.Tokens {
 		if t.Value == "" {
-			return fmt.Errorf("tokens[%d]: token: it is empty", i)
+			return fmt.Errorf("tokens[%d]: token: it must not be empty", i)
 		}
 	}
 	for i, p := range s.People {
 		if digits(p.Phone) == "" && p.UserID == "" {
-			return fmt.Errorf("people[%d]: neither phone nor user_id says who it is", i)
+			return fmt.Errorf("people[%d]: phone or user_id is required", i)
 		}
 	}
 	switch s.Limits.Window {
 	case "", WindowOpen, WindowFail, WindowRefuse:
 	default:
-		return fmt.Errorf("limits.window: %q; write open, fail or refuse", s.Limits.Window)
+		return fmt.Errorf("limits.window: it cannot be %q; use open, fail or refuse", s.Limits.Window)
 	}
 	for i := range s.Faults {
 		if err := s.Faults[i].check(); err != nil {

@@ -300,7 +300,7 @@ func (s *Simulator) checkWindow(m *sendRequest) *apiError {
 			m.failCode = 131047
 		}
 	default:
-		m.warning = "no open window: Meta would not deliver it (131047)"
+		m.warning = "the 24-hour window is closed: Meta would not deliver this message (131047)"
 	}
 	return nil
 }

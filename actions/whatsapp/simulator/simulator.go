@@ -53,7 +53,7 @@ type Simulator struct {
 // New returns a simulator of a scene. Close it when it is not needed any more.
 func New(o Options) (*Simulator, error) {
 	if err := o.Scene.check(); err != nil {
-		return nil, fmt.Errorf("the scene cannot be set: %w", err)
+		return nil, fmt.Errorf("invalid scene: %w", err)
 	}
 	if o.Clock == nil {
 		o.Clock = System{}

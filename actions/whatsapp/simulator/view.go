@@ -155,7 +155,7 @@ func (s *Simulator) messageView(m *message) messageView {
 	if quoted := s.log.byID[v.Bubble.Quote]; quoted != nil {
 		v.Quoted = quoted.Bubble().Summary()
 	} else if v.Bubble.Quote != "" {
-		v.Quoted = []phone.Span{{Text: "a message that is forgotten"}}
+		v.Quoted = []phone.Span{{Text: "a message that is no longer stored"}}
 	}
 	v.Told, v.Tick = stateText(m)
 	return v

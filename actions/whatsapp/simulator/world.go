@@ -114,7 +114,7 @@ func (w *world) addAccount(a Account, shared []*templates.Definition, now time.T
 	}
 	for _, n := range a.Numbers {
 		if w.numbers[n.ID] != nil {
-			return nil, fmt.Errorf("account %s: the phone number ID %s is there twice", a.ID, n.ID)
+			return nil, fmt.Errorf("account %s: the phone number ID %s is declared twice", a.ID, n.ID)
 		}
 		w.addNumber(acct, n)
 	}
@@ -231,7 +231,7 @@ func isUserID(name string) bool { return len(name) > 3 && name[2] == '.' }
 // PutPerson adds or replaces a person.
 func (s *Simulator) PutPerson(p Person) error {
 	if digits(p.Phone) == "" && p.UserID == "" {
-		return fmt.Errorf("neither phone nor user_id says who it is")
+		return fmt.Errorf("phone or user_id is required")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,7 +310,7 @@ func (t *Token) sees(a *account) bool {
 // PutToken adds or replaces a token.
 func (s *Simulator) PutToken(t Token) error {
 	if t.Value == "" {
-		return fmt.Errorf("token: it is empty")
+		return fmt.Errorf("token: it must not be empty")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

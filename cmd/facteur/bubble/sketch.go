@@ -119,7 +119,7 @@ func bubbleText(b phone.Bubble, most int) [][]cell {
 	case b.Emoji != "":
 		add("", "reacts with ", b.Emoji)
 	case b.Target != "":
-		add("", "takes a reaction back")
+		add("", "removes a reaction")
 	}
 	if m := b.Media; m != nil {
 		add(faint, "[", strings.TrimSpace(m.Kind+" "+m.Name), "] ", cmp.Or(m.Link, m.ID))

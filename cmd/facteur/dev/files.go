@@ -57,7 +57,7 @@ func (w *Workbench) watchBelow(root string) {
 			return fs.SkipDir
 		}
 		if err := w.files.Add(path); err != nil {
-			w.log.Warn("a folder cannot be watched; restart after a change in it", "folder", project.RelPath(path), "error", err)
+			w.log.Warn("a folder cannot be watched; restart after changing a file in it", "folder", project.RelPath(path), "error", err)
 		}
 		return nil
 	})
@@ -86,7 +86,7 @@ func (w *Workbench) watch(ctx context.Context) {
 			if !ok {
 				return
 			}
-			w.log.Warn("watching the files", "error", err)
+			w.log.Warn("the files cannot be watched", "error", err)
 			quiet.Reset(debounce)
 		case <-quiet.C:
 			w.reload(ctx)
@@ -130,11 +130,11 @@ func (w *Workbench) reload(ctx context.Context) {
 	}
 	if err != nil {
 		text, hint := project.Explain(err)
-		w.log.Error("the files cannot be read; all stays as it was", "error", text, "hint", hint)
+		w.log.Error("the files cannot be read; nothing was reloaded", "error", text, "hint", hint)
 		return
 	}
 	w.api.SetTemplates(templates)
-	w.log.Info("read again", "flows", len(w.daemon.Flows().Plans()), "errors", found.CountErrors())
+	w.log.Info("project reloaded", "flows", len(w.daemon.Flows().Plans()), "errors", found.CountErrors())
 	_ = w.printDiagnostics(found)
 }
 

@@ -70,14 +70,14 @@ func (f *formField) control(t *schema.Type) {
 		case t.Sensitive:
 			f.Control = "password"
 		case t.Format == "e164":
-			f.Control, f.Hint = "tel", "such as +33612345678, or one of the list, which answer, refuse or fail by themselves"
+			f.Control, f.Hint = "tel", "such as +33612345678, or a test number from the list, each with a fixed outcome"
 		case t.Format == "email":
 			f.Control = "email"
 		case t.Format == "uri":
 			f.Control = "url"
 		}
 		if t.Pattern != "" {
-			f.Hint = "matches " + t.Pattern
+			f.Hint = "must match " + t.Pattern
 		}
 	case schema.Bool:
 		f.Control, f.Choices = "select", []string{"true", "false"}

@@ -52,7 +52,7 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 	handle := func(pattern string, h http.HandlerFunc) {
 		mux.Handle(pattern, http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 			if !server.IsLoopback(r.Host) {
-				http.Error(out, "this page is for this machine alone", http.StatusForbidden)
+				http.Error(out, "this page can only be opened on this machine", http.StatusForbidden)
 				return
 			}
 			livepage.Secure(out.Header())
@@ -93,7 +93,7 @@ func (w *Workbench) pageRoutes(mux *http.ServeMux) {
 func (w *Workbench) start(ctx context.Context, name string, form url.Values) (run string, problems []formProblem) {
 	p := w.plan(name)
 	if p == nil {
-		return "", []formProblem{{"", "there is no such flow, or it has mistakes"}}
+		return "", []formProblem{{"", "there is no such flow, or it has errors"}}
 	}
 	inputs, problems := readForm(p, form)
 	if len(problems) > 0 {

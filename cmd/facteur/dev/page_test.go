@@ -24,7 +24,7 @@ func TestFirstFlow(t *testing.T) {
 	shown := regexp.MustCompile(`(?s)<pre id="first"[^>]*>(.*?)</pre>`).FindStringSubmatch(page)
 	require.Len(t, shown, 2, page)
 	write(t, filepath.Join(dir, "flows", "hello.flow.yaml"), html.UnescapeString(shown[1]))
-	d.log.Wait(t, `read again  flows 1  errors 0`)
+	d.log.Wait(t, `reloaded  flows 1  errors 0`)
 	assert.NotContains(t, d.get("/"), `id="first"`)
 	status, _, query := d.run("hello", map[string]string{"phone": "+33612345678", "name": "Ada"})
 	require.Equal(t, http.StatusOK, status)
@@ -74,7 +74,7 @@ steps:
       - {id: send, action: whatsapp.send_message, connection: shop, with: {recipient: "${inputs.phone}", message_type: text, message: {body: "${word + inputs.code}"}}}
 `)
 	d := developingIn(t, dir)
-	assert.Contains(t, html.UnescapeString(d.get("/")), ">matches ^[A-Z]+$; default: A<")
+	assert.Contains(t, html.UnescapeString(d.get("/")), ">must match ^[A-Z]+$; default: A<")
 	_, _, query := d.run("tell", map[string]string{"phone": "+33536490025"}) // no answer of the API, and nothing accepted
 	require.Eventually(t, func() bool { return strings.Contains(d.get("/"+query), "outcome unknown") }, 20*time.Second, 10*time.Millisecond)
 	page := d.get("/" + query)

@@ -63,7 +63,7 @@ func (w *Workbench) subscribeWebhook(ctx context.Context) {
 	}
 	err := w.api.Subscribe(ctx, simulator.Webhook{URL: w.page + daemon.WebhookPath(names[0]), VerifyToken: testToken})
 	if w.subscribed = err == nil; err != nil && ctx.Err() == nil {
-		w.log.Error("no webhooks will come", "error", err)
+		w.log.Error("webhooks cannot be delivered", "error", err)
 	}
 }
 

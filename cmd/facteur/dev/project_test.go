@@ -90,14 +90,14 @@ steps:
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "Bonjour Ada")
 
 	write(t, file, template("Salut {{1}} et {{2}}"))
-	d.log.Wait(t, `(?s)(read again.*){1}`)
+	d.log.Wait(t, `(?s)(project reloaded.*){1}`)
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"},{"type":"text","text":"Grace"}]`), "Salut Ada et Grace")
 
 	require.NoError(t, os.Remove(file))
-	d.log.Wait(t, `(?s)(read again.*){2}`)
+	d.log.Wait(t, `(?s)(project reloaded.*){2}`)
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "132001")
 
 	require.NoError(t, os.Rename(folder, folder+"-away"))
-	d.log.Wait(t, `(?s)(read again.*){3}`)
+	d.log.Wait(t, `(?s)(project reloaded.*){3}`)
 	assert.Contains(t, greet(`[{"type":"text","text":"Ada"}]`), "succeeded", "without any, every template is there")
 }

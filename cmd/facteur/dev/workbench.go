@@ -101,7 +101,7 @@ func (w *Workbench) openData() (err error) {
 	p.Data, p.Ledger, p.Server.KeysFile = w.opts.Data, project.Ledger{}, ""
 	if p.Data == "" {
 		if p.Data, err = os.MkdirTemp("", "facteur-dev-"); err != nil {
-			return project.SystemError(fmt.Errorf("a folder for the runs: %w", err), "")
+			return project.SystemError(fmt.Errorf("create a folder for the runs: %w", err), "")
 		}
 		w.closers = append(w.closers, func() { _ = os.RemoveAll(p.Data) })
 	} else if p.Data, err = filepath.Abs(p.Data); err != nil {

@@ -192,7 +192,7 @@ func routeUnsimulated(set, others *actions.Set) call.Do {
 			return others.Do(ctx, c)
 		case c.Action == unsimulated:
 			return call.Outcome{Status: call.Failed, Error: &call.Error{
-				Code: "not_simulated", Class: "recording", Message: "there is no simulator of what http.request asks for: give the case exchanges for these steps",
+				Code: "not_simulated", Class: "recording", Message: "http.request cannot be simulated: give the case exchanges for this step",
 			}}
 		}
 		return set.Do(ctx, c)

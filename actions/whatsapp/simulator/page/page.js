@@ -79,7 +79,7 @@ async function refresh() {
   busy = false;
 }
 
-const gone = "The simulator has ended, or does not answer. This is what was last known; the page goes on once it is back.";
+const gone = "The simulator has stopped or does not answer. The page shows the last known state and continues once it is back.";
 const pressed = new Set(); // the forms without fields that are on their way: pressed twice, they are sent once
 let turn = Promise.resolve();
 
@@ -109,7 +109,7 @@ document.addEventListener("submit", async (event) => {
     if (to && to !== key()) history.pushState(null, "", "/?c=" + encodeURIComponent(to));
   } else {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("notice");
-    notice.textContent = page ? page.textContent : "That did not work (" + answer.status + ").";
+    notice.textContent = page ? page.textContent : "The simulator answered with status " + answer.status + ".";
   }
   await refresh();
   if (form.classList.contains("compose")) toEnd();

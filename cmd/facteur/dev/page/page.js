@@ -75,7 +75,7 @@ function listen() {
   news.onmessage = refresh;
   news.onopen = () => { document.getElementById("gone").textContent = ""; refresh(); };
   news.onerror = () => {
-    document.getElementById("gone").textContent = "facteur dev has ended, or does not answer. This is what was last known; the page goes on once it is back.";
+    document.getElementById("gone").textContent = "facteur dev has stopped or does not answer. The page shows the last known state and continues once it is back.";
   };
 }
 document.addEventListener("visibilitychange", listen);
