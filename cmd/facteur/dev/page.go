@@ -103,6 +103,6 @@ func (w *Workbench) start(ctx context.Context, name string, form url.Values) (ru
 	if err != nil {
 		return "", []formProblem{{"", err.Error()}}
 	}
-	w.log.Info("run", "flow", name, "run", started.ID)
+	w.log.Info("run started", "flow", name, "run", started.ID)
 	return started.ID, nil
 }
