@@ -5,9 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
+	"strings"
 
 	"facteur/flow/schema"
 )
+
+// IsJSON tells whether a Content-Type says that a body is JSON.
+func IsJSON(contentType string) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	return kind == "application/json" || strings.HasSuffix(kind, "+json")
+}
 
 // DecodeJSON reads one JSON value as flows know it, as of schema.Stored: whole numbers are
 // int64, others float64. Anything after the value is an error.

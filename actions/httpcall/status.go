@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,8 +19,7 @@ func (o *Output) setAnswer(a actions.Answer) {
 		o.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
 	o.Text = strings.ToValidUTF8(string(a.Body), "\uFFFD")
-	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
-	if kind == "application/json" || strings.HasSuffix(kind, "+json") {
+	if actions.IsJSON(a.Header.Get("Content-Type")) {
 		o.JSON, _ = actions.DecodeJSON(a.Body)
 	}
 }

@@ -2,9 +2,7 @@ package webhook
 
 import (
 	"bytes"
-	"mime"
 	"net/http"
-	"strings"
 	"unicode/utf8"
 
 	"facteur/actions"
@@ -12,10 +10,9 @@ import (
 
 // parseBody gives a body as flows see it: what is JSON, parsed, anything else as its text.
 // What says that it is JSON has to be.
-func parseBody(kind string, body []byte) (any, error) {
-	kind, _, _ = mime.ParseMediaType(kind)
+func parseBody(contentType string, body []byte) (any, error) {
 	trimmed := bytes.TrimSpace(body)
-	switch isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json"); {
+	switch isJSON := actions.IsJSON(contentType); {
 	case len(trimmed) == 0:
 	case isJSON, trimmed[0] == '{', trimmed[0] == '[':
 		v, err := actions.DecodeJSON(trimmed)

@@ -19,10 +19,9 @@ const (
 type Account struct {
 	Name          string
 	Token         vault.Secret
-	AppSecret     vault.Secret // optional
-	WABA          string       // WhatsApp Business Account ID, optional
-	Business      string       // business portfolio ID, optional
-	SenderPhoneID string       // default phone number ID to send from, optional
+	WABA          string // WhatsApp Business Account ID, optional
+	Business      string // business portfolio ID, optional
+	SenderPhoneID string // default phone number ID to send from, optional
 	BaseURL       string
 	Version       string
 }
@@ -32,7 +31,6 @@ func Connect(c vault.Connection) (Account, error) {
 	return Account{
 		Name:          c.Name,
 		Token:         c.Secret("token"),
-		AppSecret:     c.Secret("app_secret"),
 		WABA:          c.Get("waba_id"),
 		Business:      c.Get("business_id"),
 		SenderPhoneID: c.Get("sender_phone_id"),

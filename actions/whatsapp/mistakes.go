@@ -23,10 +23,10 @@ func commonMistakes() []mistake {
 		{interactiveType, "", looseAction},
 		{"interactive/button", "action.buttons[]", flatButton},
 		{"interactive/list", "action", looseRows},
-		{"interactive/cta_url", "action", parametersOf("cta_url", "display_text", "url")},
-		{"interactive/voice_call", "action", parametersOf("voice_call", "display_text", "ttl_minutes", "payload")},
-		{"interactive/address_message", "action", parametersOf("address_message", "country", "values", "saved_addresses", "validation_errors")},
-		{"interactive/flow", "action", parametersOf("flow", "flow_message_version", "flow_id", "flow_name", "flow_cta", "mode", "flow_token", "flow_action", "flow_action_payload")},
+		{"interactive/cta_url", "action", parametersOf("cta_url")},
+		{"interactive/voice_call", "action", parametersOf("voice_call")},
+		{"interactive/address_message", "action", parametersOf("address_message")},
+		{"interactive/flow", "action", parametersOf("flow")},
 		{"interactive/catalog_message", "action", unwantedField("catalog_id", "it is always the catalog connected to the account")},
 		{templateType, "", looseParameters},
 		{templateType, "components[]", creationFields},
@@ -181,7 +181,8 @@ func looseRows(v map[string]any) schema.Violations {
 }
 
 // parametersOf detects parameters that stand beside the name of an action.
-func parametersOf(action string, names ...string) func(map[string]any) schema.Violations {
+func parametersOf(action string) func(map[string]any) schema.Violations {
+	names := actionSchema().Case(action).Field("parameters").Type.Names()
 	return func(v map[string]any) schema.Violations {
 		loose := pick(v, names...)
 		if _, ok := v["parameters"]; ok || len(loose) == 0 {
