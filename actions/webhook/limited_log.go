@@ -12,10 +12,9 @@ import (
 // to use; without one it logs nothing.
 type LimitedLog struct {
 	Log *slog.Logger
-	Now func() time.Time // nil: time.Now
 
 	mu     sync.Mutex
-	logged map[string]*loggedMessage // by what it is about
+	logged map[string]loggedMessage // by what it is about
 }
 
 type loggedMessage struct {
@@ -42,24 +41,17 @@ func (n *LimitedLog) Print(level slog.Level, thing, message string, args ...any)
 }
 
 func (n *LimitedLog) allow(thing string) (leftOut int, ok bool) {
-	now := time.Now
-	if n.Now != nil {
-		now = n.Now
-	}
-	at := now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	last := n.logged[thing]
-	if last != nil && at.Sub(last.at) < logInterval {
+	last, again := n.logged[thing]
+	if again && time.Since(last.at) < logInterval {
 		last.leftOut++
+		n.logged[thing] = last
 		return 0, false
 	}
 	if n.logged == nil || len(n.logged) >= maxLogged {
-		n.logged = map[string]*loggedMessage{}
+		n.logged = map[string]loggedMessage{}
 	}
-	if last != nil {
-		leftOut = last.leftOut
-	}
-	n.logged[thing] = &loggedMessage{at: at}
-	return leftOut, true
+	n.logged[thing] = loggedMessage{at: time.Now()}
+	return last.leftOut, true
 }
