@@ -87,27 +87,23 @@ func sendFailure(ctx context.Context, host string, p *requestTrace, err error) *
 		return f
 	}
 	never := p.unsent() || neverSent(err) && !p.wrote.Load()
-	code, class, message, help := explain(host, err, never)
 	f = &Failure{Status: call.Unknown, Cause: err}
-	switch {
-	case ctx.Err() != nil && never && errors.Is(ctx.Err(), context.Canceled):
-		f.Status, code, class = call.Cancelled, "cancelled", "cancelled"
-		message, help = "cancelled before the request to "+host+" was sent", ""
-	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
-		code, class = "cancelled", "cancelled"
-		message, help = "cancelled while "+host+" was asked, so whether the request was carried out is not known", ""
+	switch canceled := errors.Is(ctx.Err(), context.Canceled); {
+	case canceled && never:
+		f.Status = call.Cancelled
+		f.Err = networkError("cancelled", "cancelled before the request to "+host+" was sent", "")
+	case canceled:
+		f.Err = networkError("cancelled", "cancelled while "+host+" was asked, so whether the request was carried out is not known", "")
 	case ctx.Err() != nil && never:
-		f.Status, f.Retryable, code, class = call.Failed, true, "timeout", "timeout"
-		message, help = "no connection to "+host+" within the time-out", "check the network, or give the step a longer timeout"
+		f.Status, f.Retryable = call.Failed, true
+		f.Err = networkError("timeout", "no connection to "+host+" within the time-out", "check the network, or give the step a longer timeout")
 	case ctx.Err() != nil:
-		code, class = "timeout", "timeout"
-		message, help = "no answer from "+host+" within the time-out, so whether the request was carried out is not known", "give the step a longer timeout"
+		f.Err = networkError("timeout", "no answer from "+host+" within the time-out, so whether the request was carried out is not known", "give the step a longer timeout")
 	case never:
 		f.Status, f.Retryable = call.Failed, !notSent(err)
-	}
-	f.Err = &call.Error{Code: code, Class: class, Message: message}
-	if help != "" {
-		f.Err.Details = map[string]any{"help": help}
+		f.Err = explain(host, err, never)
+	default:
+		f.Err = explain(host, err, never)
 	}
 	return f
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"facteur/flow/call"
 )
 
 // Transport returns a transport for requests that must not be made twice. It speaks
@@ -60,42 +62,48 @@ func notSent(err error) bool {
 }
 
 // explain describes a network error for people, and how to mend it.
-func explain(host string, err error, never bool) (code, class, message, help string) {
-	code, class = "network", "network"
+func explain(host string, err error, never bool) *call.Error {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	op, isOp := errors.AsType[*net.OpError](err)
 	switch {
 	case notSent(err):
-		return "not_sent", "surroundings", reason(err), ""
+		return &call.Error{Code: "not_sent", Class: "surroundings", Message: reason(err)}
 	case isDNS && dns.IsNotFound:
-		message, help = "cannot reach "+host+": there is no host of that name", "check the name, or this machine's DNS"
+		return networkError("network", "cannot reach "+host+": there is no host of that name", "check the name, or this machine's DNS")
 	case isDNS:
-		message, help = "cannot reach "+host+": its name could not be looked up", "check this machine's DNS"
+		return networkError("network", "cannot reach "+host+": its name could not be looked up", "check this machine's DNS")
 	case is[x509.UnknownAuthorityError](err):
-		message, help = "cannot trust "+host+": its certificate is signed by an unknown authority", "add the authority to this machine's certificates (SSL_CERT_FILE)"
+		return networkError("network", "cannot trust "+host+": its certificate is signed by an unknown authority", "add the authority to this machine's certificates (SSL_CERT_FILE)")
 	case is[x509.HostnameError](err):
-		message, help = "cannot trust "+host+": its certificate is for another name", "check the address"
+		return networkError("network", "cannot trust "+host+": its certificate is for another name", "check the address")
 	case isInvalid && invalid.Reason == x509.Expired:
-		message, help = "cannot trust "+host+": its certificate has expired or is not valid yet", "renew it, and check this machine's clock"
+		return networkError("network", "cannot trust "+host+": its certificate has expired or is not valid yet", "renew it, and check this machine's clock")
 	case is[tls.RecordHeaderError](err), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		message, help = host+" does not speak TLS there", "use http:// or another port"
+		return networkError("network", host+" does not speak TLS there", "use http:// or another port")
 	case untrusted(err), isOp && op.Op == "remote error", never && strings.Contains(err.Error(), "TLS"):
-		message, help = "no secure connection to "+host+": "+reason(err), "check its certificate and TLS versions"
+		return networkError("network", "no secure connection to "+host+": "+reason(err), "check its certificate and TLS versions")
 	case errors.Is(err, syscall.ECONNREFUSED):
-		message, help = "cannot reach "+host+": the connection was refused", "check the port, and that the server runs"
+		return networkError("network", "cannot reach "+host+": the connection was refused", "check the port, and that the server runs")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		message, help = "cannot reach "+host+": there is no route to it", "check this machine's network"
+		return networkError("network", "cannot reach "+host+": there is no route to it", "check this machine's network")
 	case never:
-		message, help = "cannot reach "+host+": "+reason(err), "check the address and the network"
+		return networkError("network", "cannot reach "+host+": "+reason(err), "check the address and the network")
 	case timedOut(err):
-		code, class, message = "timeout", "timeout", "no answer from "+host+" in time, so whether the request was carried out is not known"
+		return networkError("timeout", "no answer from "+host+" in time, so whether the request was carried out is not known", "")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		message = "the connection to " + host + " broke before an answer came, so whether the request was carried out is not known"
-	default:
-		message = "no answer from " + host + ": " + reason(err)
+		return networkError("network", "the connection to "+host+" broke before an answer came, so whether the request was carried out is not known", "")
 	}
-	return code, class, message, help
+	return networkError("network", "no answer from "+host+": "+reason(err), "")
+}
+
+// networkError is an error whose class has the name of its code.
+func networkError(code, message, help string) *call.Error {
+	e := &call.Error{Code: code, Class: code, Message: message}
+	if help != "" {
+		e.Details = map[string]any{"help": help}
+	}
+	return e
 }
 
 // reason gives the text of an error without the address that net/http puts before it.

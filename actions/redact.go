@@ -28,7 +28,7 @@ type redactor struct {
 // credentials is a cache key for the secrets of a connection: the version changes with them.
 type credentials struct{ name, version, user string }
 
-// maxCached bounds what a hider remembers: secrets change now and then.
+// maxCached bounds the cache of a redactor: secrets change now and then.
 const maxCached = 1000
 
 // redact takes the connection's secrets out of the outcome of an action with such outputs. It
@@ -115,7 +115,7 @@ func encodings(user, secret string) []string {
 	return slices.Compact(all)
 }
 
-// redactText hides in a text.
+// redactText replaces them in a text.
 func (n *secretForms) redactText(text string) string {
 	for _, needle := range n.texts {
 		text = strings.ReplaceAll(text, needle, "[secret]")
@@ -123,7 +123,7 @@ func (n *secretForms) redactText(text string) string {
 	return text
 }
 
-// redactObject hides in the names and values of an object, at any depth. A nil type is any.
+// redactObject replaces them in the names and values of an object, at any depth. A nil type is any.
 func (n *secretForms) redactObject(object map[string]any, t *schema.Type) {
 	for k, v := range object {
 		after, changed := n.redactValue(v, fieldType(t, k))
