@@ -1,7 +1,7 @@
 package vault
 
 import (
-	"context"
+	"cmp"
 	"strings"
 )
 
@@ -36,19 +36,13 @@ func envWord(s string) string {
 	}, s)
 }
 
-func (e env) read(_ context.Context, name string) (record, error) {
+// read returns what the environment says of a connection, and whether that is anything.
+func (e env) read(name string) (record, bool) {
 	r := record{setup: map[string]string{}, secrets: map[string]Secret{}}
-	if v, ok := e.lookup(Variable(name, "app")); ok && v != "" {
+	if v, ok := e.lookup(Variable(name, "app")); ok {
 		r.app = App(strings.ToUpper(v))
 	}
-	app := r.app
-	if app == "" {
-		app = e.declared[name].App
-	}
-	if app == "" {
-		app = WhatsApp
-	}
-	for _, f := range Fields(app) {
+	for _, f := range Fields(cmp.Or(r.app, e.declared[name].App, WhatsApp)) {
 		v, ok := e.lookup(Variable(name, f.Name))
 		switch {
 		case !ok || v == "":
@@ -58,17 +52,7 @@ func (e env) read(_ context.Context, name string) (record, error) {
 			r.setup[f.Name] = v
 		}
 	}
-	if r.app == "" && len(r.setup) == 0 && len(r.secrets) == 0 {
-		return record{}, errAbsent
-	}
-	return r, nil
-}
-
-func (e env) write(_ context.Context, name string, _ edit) error {
-	return &BackendError{
-		Backend: envName, Op: "write", Connection: name, Reason: ReadOnly,
-		Hint: "unset " + envPrefix + envWord(name) + "_… first: the environment takes precedence over every other place",
-	}
+	return r, r.app != "" || len(r.setup)+len(r.secrets) > 0
 }
 
 // names returns the connections that only the environment has. A variable holds

@@ -298,17 +298,14 @@ func (h *hashicorp) put(ctx context.Context, m Mapping, e kvSecret, changes map[
 	if data == nil {
 		data = map[string]any{}
 	}
-	touched := false
 	for key, value := range changes {
-		_, there := data[key]
-		touched = touched || there
 		if value == nil {
 			delete(data, key)
 		} else {
 			data[key] = value
 		}
 	}
-	if remove && !touched {
+	if remove && len(data) == len(e.data) {
 		return errAbsent
 	}
 	if e.kv == 1 {

@@ -43,24 +43,31 @@ func (v *Vault) List(ctx context.Context) ([]Info, error) {
 }
 
 func (v *Vault) info(ctx context.Context, name string) Info {
-	f, err := v.find(ctx, name)
+	_, i, err := v.find(ctx, name)
 	if err != nil {
 		_, backend := v.backendOf(name)
 		return Info{Name: name, App: v.cfg.Connections[name].App, Backend: backend, Err: err}
 	}
+	return i
+}
+
+// describe completes a connection that was just read from a backend, as far as it can, and describes
+// it.
+func (v *Vault) describe(c Connection, backend string, r record) (Connection, Info) {
+	c.fillIn(v.digestKey)
 	i := Info{
-		Name:        name,
-		App:         f.conn.App,
-		Backend:     f.backend,
-		Missing:     f.conn.missing(),
-		Hint:        f.conn.hint(),
-		CreatedAt:   f.created,
-		UpdatedAt:   f.updated,
+		Name:        c.Name,
+		App:         c.App,
+		Backend:     backend,
+		Missing:     c.missing(),
+		Hint:        c.hint(),
+		CreatedAt:   r.created,
+		UpdatedAt:   r.updated,
 		RefreshedAt: v.now(),
-		Err:         f.conn.check(),
+		Err:         c.check(),
 	}
 	i.Ready = len(i.Missing) == 0 && i.Err == nil
-	return i
+	return c, i
 }
 
 // names returns every name that can be listed, sorted.
@@ -81,7 +88,7 @@ func (v *Vault) names() ([]string, error) {
 // encrypted file, as suggestions for a name that is none of them. It returns nil if the name
 // is one of them, or if the file cannot be read. No server is asked.
 func (v *Vault) Others(name string) []string {
-	if _, err := v.env.read(context.Background(), name); err == nil {
+	if _, ok := v.env.read(name); ok {
 		return nil
 	}
 	names, err := v.names()

@@ -300,37 +300,34 @@ func (l *login) badLogin(why, hint string, err error) error {
 	return &BackendError{Backend: hashicorpName, Op: "log in", Where: "at " + l.cfg.Address, Reason: BadLogin, why: why, Hint: hint, Err: withoutBody(err)}
 }
 
+// serverHints say how to mend what is wrong with a server.
+var serverHints = map[Reason]string{
+	Down:      "make sure that the server runs and can be reached from here",
+	Slow:      "find out what slows it down, or raise vault.hashicorp.timeout",
+	Sealed:    "unseal it: vault operator unseal",
+	DNS:       "check vault.hashicorp.address and this machine's name servers",
+	TLS:       "set vault.hashicorp.ca_cert to the PEM file of its certificate authority, and check that the address has the right name and uses https",
+	Conflict:  "try again",
+	BadAnswer: "check vault.hashicorp.address: a proxy or another server may answer there",
+}
+
 // explain turns an error of the client into a BackendError.
 func (l *login) explain(op string, err error) *BackendError {
 	if e, ok := errors.AsType[*BackendError](err); ok {
 		e := *e
 		return &e
 	}
-	e := &BackendError{Backend: hashicorpName, Op: op, Where: l.cfg.Address, Err: withoutBody(err)}
-	switch e.Reason = reason(err); e.Reason {
-	case Down:
-		if errors.Is(err, context.Canceled) {
-			e.why = "it was interrupted"
-		}
-		e.Hint = "make sure that the server runs and can be reached from here"
-	case Slow:
-		if status(err) == http.StatusTooManyRequests {
-			e.Hint = "raise the server's rate limit quota"
-			break
-		}
+	r := reason(err)
+	e := &BackendError{Backend: hashicorpName, Op: op, Where: l.cfg.Address, Reason: r, Hint: serverHints[r], Err: withoutBody(err)}
+	switch {
+	case r == Down && errors.Is(err, context.Canceled):
+		e.why = "it was interrupted"
+	case r == Slow && status(err) == http.StatusTooManyRequests:
+		e.Hint = "raise the server's rate limit quota"
+	case r == Slow:
 		e.why = fmt.Sprintf("no answer within %s", l.cfg.Timeout)
-		e.Hint = "find out what slows it down, or raise vault.hashicorp.timeout"
-	case Sealed:
-		e.Hint = "unseal it: vault operator unseal"
-	case DNS:
-		e.Hint = "check vault.hashicorp.address and this machine's name servers"
-	case TLS:
-		e.Hint = "set vault.hashicorp.ca_cert to the PEM file of its certificate authority, and check that the address has the right name and uses https"
-	case Conflict:
-		e.Hint = "try again"
-	case BadAnswer:
+	case r == BadAnswer:
 		e.why = "the answer is not from HashiCorp Vault"
-		e.Hint = "check vault.hashicorp.address: a proxy or another server may answer there"
 	}
 	if code := status(err); code != 0 && e.why == "" {
 		e.why = fmt.Sprintf("%s (status %d)", e.Reason.why(), code)

@@ -224,76 +224,41 @@ func (v *Vault) shareRead(ctx context.Context, key string, read func(context.Con
 
 // read reads a complete connection from the backends, and caches it.
 func (v *Vault) read(ctx context.Context, name string) (Connection, error) {
-	f, err := v.find(ctx, name)
-	if err != nil {
+	c, info, err := v.find(ctx, name)
+	switch {
+	case err != nil:
 		return Connection{}, err
-	}
-	if missing := f.conn.missing(); len(missing) > 0 {
-		return Connection{}, &MissingFieldError{Connection: name, App: f.conn.App, Backend: f.backend, Fields: missing}
-	}
-	if err := f.conn.check(); err != nil {
-		return Connection{}, err
+	case len(info.Missing) > 0:
+		return Connection{}, &MissingFieldError{Connection: name, App: c.App, Backend: info.Backend, Fields: info.Missing}
+	case info.Err != nil:
+		return Connection{}, info.Err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.cache[name] = cached{conn: f.conn, readAt: v.now()}
-	return f.conn, nil
-}
-
-// found is a connection and what its backend says about it. It may be
-// incomplete.
-type found struct {
-	conn             Connection
-	backend          string
-	created, updated time.Time
+	v.cache[name] = cached{conn: c, readAt: info.RefreshedAt}
+	return c, nil
 }
 
 // find puts a connection together from its backend, the project file and the
 // environment. A secret in the environment makes the environment its backend;
-// plain fields there take precedence over any backend's.
-func (v *Vault) find(ctx context.Context, name string) (found, error) {
+// plain fields there take precedence over any backend's. The connection may be incomplete.
+func (v *Vault) find(ctx context.Context, name string) (Connection, Info, error) {
+	var none Connection
 	if err := checkName(name); err != nil {
-		return found{}, err
+		return none, Info{}, err
 	}
 	if c, ok := v.cfg.Fixed[name]; ok {
 		c.Setup, c.Secrets = maps.Clone(c.Setup), maps.Clone(c.Secrets)
 		c.Name, c.App = name, cmp.Or(c.App, WhatsApp)
-		return v.found("fixed", record{}, c), nil
+		c, i := v.describe(c, "fixed", record{})
+		return c, i, nil
 	}
-	declared, isDeclared := v.cfg.Connections[name]
-	fromEnv, err := v.env.read(ctx, name)
-	inEnv := err == nil
-	if err != nil && !errors.Is(err, errAbsent) {
-		return found{}, err
+	fromEnv, inEnv := v.env.read(name)
+	rec, backend, err := v.stored(ctx, name, fromEnv, inEnv)
+	if err != nil {
+		return none, Info{}, err
 	}
-
-	backend, rec := envName, fromEnv
-	if !inEnv || len(fromEnv.secrets) == 0 {
-		store, storeName := v.backendOf(name)
-		if store != nil {
-			rec, err = store.read(ctx, name)
-			backend = storeName
-		} else {
-			err = errAbsent
-		}
-		switch {
-		case errors.Is(err, errAbsent) && inEnv:
-			backend, rec = envName, fromEnv
-		case errors.Is(err, errAbsent) && isDeclared && declared.Path != "":
-			return found{}, &BackendError{
-				Backend: hashicorpName, Op: "read", Connection: name, Reason: Misconfigured,
-				Hint: "give vault.hashicorp in the project file, or set " + Variable(name, "TOKEN"),
-				why:  fmt.Sprintf("it is mapped to %s/%s, but no server is configured", declared.Mount, declared.Path),
-			}
-		case errors.Is(err, errAbsent) && isDeclared:
-			backend, rec = "project file", record{}
-		case errors.Is(err, errAbsent):
-			return found{}, &UnknownConnectionError{Name: name, Known: v.known()}
-		case err != nil:
-			return found{}, err
-		}
-	}
-
+	declared := v.cfg.Connections[name]
 	c := Connection{
 		Name:    name,
 		App:     cmp.Or(fromEnv.app, declared.App, rec.app, WhatsApp),
@@ -303,12 +268,34 @@ func (v *Vault) find(ctx context.Context, name string) (found, error) {
 	maps.Copy(c.Setup, rec.setup)
 	maps.Copy(c.Setup, declared.Setup)
 	maps.Copy(c.Setup, fromEnv.setup)
-	return v.found(backend, rec, c), nil
+	c, i := v.describe(c, backend, rec)
+	return c, i, nil
 }
 
-func (v *Vault) found(backend string, rec record, c Connection) found {
-	c.fillIn(v.digestKey)
-	return found{conn: c, backend: backend, created: rec.created, updated: rec.updated}
+// stored returns the record of a connection, given that of the environment, and its backend.
+func (v *Vault) stored(ctx context.Context, name string, fromEnv record, inEnv bool) (r record, backend string, err error) {
+	if len(fromEnv.secrets) > 0 {
+		return fromEnv, envName, nil
+	}
+	if store, backend := v.backendOf(name); store != nil {
+		if r, err := store.read(ctx, name); !errors.Is(err, errAbsent) {
+			return r, backend, err
+		}
+	}
+	declared, isDeclared := v.cfg.Connections[name]
+	switch {
+	case inEnv:
+		return fromEnv, envName, nil
+	case declared.Path != "":
+		return r, "", &BackendError{
+			Backend: hashicorpName, Op: "read", Connection: name, Reason: Misconfigured,
+			Hint: "give vault.hashicorp in the project file, or set " + Variable(name, "TOKEN"),
+			why:  fmt.Sprintf("it is mapped to %s/%s, but no server is configured", declared.Mount, declared.Path),
+		}
+	case isDeclared:
+		return r, "project file", nil
+	}
+	return r, "", &UnknownConnectionError{Name: name, Known: v.known()}
 }
 
 // backendOf returns the backend that stores the name, and its name; nil if
@@ -356,8 +343,11 @@ func (v *Vault) write(ctx context.Context, name string, e edit) error {
 	if _, ok := v.cfg.Fixed[name]; ok {
 		return &BackendError{Backend: "fixed", Op: "write", Connection: name, Reason: ReadOnly, Hint: "change the test or the recording that defines it"}
 	}
-	if fromEnv, err := v.env.read(ctx, name); err == nil && len(fromEnv.secrets) > 0 {
-		return v.env.write(ctx, name, e)
+	if fromEnv, _ := v.env.read(name); len(fromEnv.secrets) > 0 {
+		return &BackendError{
+			Backend: envName, Op: "write", Connection: name, Reason: ReadOnly,
+			Hint: "unset " + envPrefix + envWord(name) + "_… first: the environment takes precedence over every other place",
+		}
 	}
 	store, _ := v.backendOf(name)
 	if store == nil {

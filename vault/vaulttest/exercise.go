@@ -149,14 +149,13 @@ func (e exercise) withToken(h *vault.Hashicorp)    { h.Token = vault.NewSecret(e
 func (e exercise) withReadOnly(h *vault.Hashicorp) { h.Token = vault.NewSecret(e.ReadOnly) }
 func (e exercise) withAppRole(h *vault.Hashicorp)  { h.AppRole = &e.AppRole }
 
-func exercises() []struct {
+type scenario struct {
 	name string
 	run  func(*testing.T, context.Context, exercise)
-} {
-	return []struct {
-		name string
-		run  func(*testing.T, context.Context, exercise)
-	}{
+}
+
+func exercises() []scenario {
+	return []scenario{
 		{"read by token", func(t *testing.T, ctx context.Context, e exercise) {
 			e.put(t, map[string]any{"access-token": "EAAGone", "phone": json.Number("106540352242922"), "verify_token": "not mapped"})
 			c, err := e.open(t, e.withToken).Resolve(ctx, "shop")
