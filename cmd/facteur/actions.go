@@ -48,11 +48,11 @@ func (a *app) actionsCommand() *cobra.Command {
 			}
 			if event := catalog.Event(args[0]); event != nil {
 				if len(args) > 1 {
-					return userError("facteur actions "+args[0], "%s is an event and has no kinds", args[0])
+					return project.UserError("facteur actions "+args[0], "%s is an event and has no kinds", args[0])
 				}
 				return printEvent(a.stdout, event)
 			}
-			return userError(diag.DidYouMean(args[0], "actions and events", append(names, events...)), "there is no action %q", args[0])
+			return project.UserError(diag.DidYouMean(args[0], "actions and events", append(names, events...)), "there is no action %q", args[0])
 		},
 	}
 }
@@ -90,14 +90,14 @@ func printKind(out io.Writer, sig *call.Signature, kinds []string) error {
 	for _, kind := range kinds {
 		union := unionIn(t, maxDepth)
 		if union == nil {
-			return userError("", "%s has no kinds", path)
+			return project.UserError("", "%s has no kinds", path)
 		}
 		if t = union.Case(kind); t == nil {
 			values := make([]string, len(union.Cases))
 			for i, c := range union.Cases {
 				values[i] = c.Value
 			}
-			return userError(diag.DidYouMean(kind, "kinds", values), "%s has no %s %q", path, union.Tag, kind)
+			return project.UserError(diag.DidYouMean(kind, "kinds", values), "%s has no %s %q", path, union.Tag, kind)
 		}
 		path += ", " + union.Tag + ": " + kind
 	}

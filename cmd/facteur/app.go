@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"facteur/flow/diag"
@@ -17,13 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-)
-
-// The exit codes.
-const (
-	exitFailed = 1 // the run or a test failed
-	exitUser   = 2 // the flow, the message or the command line is wrong
-	exitSystem = 3 // the vault, the database, the network …
 )
 
 // An app is one invocation of the command.
@@ -35,30 +26,6 @@ type app struct {
 	// notifyHangups sends hang-ups to a channel until forget is called. nil: there are none.
 	notifyHangups func(chan<- os.Signal) (forget func())
 }
-
-// An exitError ends the command with a code. Without an error, all was printed already.
-type exitError struct {
-	code int
-	err  error
-	hint string
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
-
-// userError is a mistake of the user's: exit 2.
-func userError(hint, format string, args ...any) error {
-	return &exitError{exitUser, fmt.Errorf(format, args...), hint}
-}
-
-// systemError is a failure of the vault, the disk, the network or the like: exit 3.
-func systemError(err error, hint string) error { return &exitError{exitSystem, err, hint} }
 
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
@@ -100,41 +67,13 @@ func (a *app) report(err error) int {
 	}
 	e := exitOf(err)
 	if e.err != nil {
-		text, hint := explainError(e)
+		text, hint := project.Explain(e.err)
 		a.printLine("31", "error:", "%s", text)
 		if hint != "" {
 			fmt.Fprintf(a.stderr, "  %s %s\n", a.paint("36", "hint:"), hint)
 		}
 	}
 	return e.code
-}
-
-// exitOf gives an error its exit code.
-func exitOf(err error) *exitError {
-	if e, ok := errors.AsType[*exitError](err); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*project.Error](err); ok {
-		code := exitUser
-		if e.System {
-			code = exitSystem
-		}
-		return &exitError{code, err, e.Hint}
-	}
-	if _, flags, ok := strings.Cut(err.Error(), "none of the others can be; ["); ok {
-		flags, _, _ = strings.Cut(flags, "]")
-		err = fmt.Errorf("--%s exclude each other", strings.ReplaceAll(flags, " ", " and --"))
-	}
-	return &exitError{code: exitUser, err: err, hint: `see "facteur --help"`} // cobra's own
-}
-
-// explainError is project.Explain for errors of commands.
-func explainError(err error) (text, hint string) {
-	text, hint = project.Explain(err)
-	if e, ok := errors.AsType[*exitError](err); ok && e.hint != "" {
-		hint = e.hint
-	}
-	return text, hint
 }
 
 // colored reports whether a stream is a terminal that shows colour.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"facteur/flow/diag"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,7 +18,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 		takes := strings.Join(names, " and ")
 		switch {
 		case len(args) < len(names):
-			return userError(seeHelp(c), "%s takes %s", c.CommandPath(), takes)
+			return project.UserError(seeHelp(c), "%s takes %s", c.CommandPath(), takes)
 		case len(args) > len(names):
 			return tooMany(c, takes, len(names), args)
 		}
@@ -30,7 +31,7 @@ func tooMany(c *cobra.Command, takes string, most int, args []string) error {
 	if most == 1 {
 		takes = "one " + takes
 	}
-	return userError(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), takes, args[most])
+	return project.UserError(seeHelp(c), "%s takes %s, so %q is too many", c.CommandPath(), takes, args[most])
 }
 
 // atLeastOne wants one or more arguments.
@@ -41,7 +42,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 			hint = "for everything in this folder: " + c.CommandPath() + " ."
 		}
 		if len(args) == 0 {
-			return userError(hint, "%s takes at least one %s", c.CommandPath(), name)
+			return project.UserError(hint, "%s takes at least one %s", c.CommandPath(), name)
 		}
 		return nil
 	}
@@ -85,11 +86,11 @@ func subcommand(c *cobra.Command, args []string) error {
 		}
 		for _, below := range sub.Commands() {
 			if below.Name() == args[0] && sub.Name() != "completion" {
-				return userError(fmt.Sprintf("did you mean %q?", below.CommandPath()), "%s has no command %q", c.CommandPath(), args[0])
+				return project.UserError(fmt.Sprintf("did you mean %q?", below.CommandPath()), "%s has no command %q", c.CommandPath(), args[0])
 			}
 		}
 	}
-	return userError(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
+	return project.UserError(diag.DidYouMean(args[0], "commands", names), "%s has no command %q", c.CommandPath(), args[0])
 }
 
 // group makes a command a group of subcommands: alone it shows its help.
@@ -103,12 +104,12 @@ func group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
 func flagError(c *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if _, ok := e.GetFlag().Value.(*durationFlag); ok {
-			return userError("such as 30s, 12h or 90d", "--%s: %w", e.GetFlag().Name, e.Unwrap())
+			return project.UserError("such as 30s, 12h or 90d", "--%s: %w", e.GetFlag().Name, e.Unwrap())
 		}
 	}
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: ")
 	if !unknown {
-		return userError(seeHelp(c), "%w", err)
+		return project.UserError(seeHelp(c), "%w", err)
 	}
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -116,7 +117,7 @@ func flagError(c *cobra.Command, err error) error {
 			known = append(known, "--"+f.Name)
 		}
 	})
-	return userError(diag.DidYouMean(name, "flags", known), "%s has no flag %s", c.CommandPath(), name)
+	return project.UserError(diag.DidYouMean(name, "flags", known), "%s has no flag %s", c.CommandPath(), name)
 }
 
 func seeHelp(c *cobra.Command) string { return fmt.Sprintf("see %q", c.CommandPath()+" --help") }

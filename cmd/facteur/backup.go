@@ -47,7 +47,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 		return err
 	}
 	if p.Server.Engine == project.EngineTemporal {
-		return systemError(errors.New("with the engine temporal there is nothing to back up here: the runs are in the Temporal server, the ledger is in PostgreSQL"),
+		return project.SystemError(errors.New("with the engine temporal there is nothing to back up here: the runs are in the Temporal server, the ledger is in PostgreSQL"),
 			"back those up with their own tools, and copy the key file, vault.age and keys.json, which hold the connections and the API keys")
 	}
 	ctx, _, stop := a.interrupts(ctx, func(int) {})
@@ -55,22 +55,22 @@ func (a *app) backup(ctx context.Context, file string) error {
 	dir := p.Abs(p.Data)
 	names := project.Journals(dir)
 	if len(names) == 0 {
-		return systemError(fmt.Errorf("there is nothing to back up in %s", project.RelPath(dir)), "see data: in "+project.FileName)
+		return project.SystemError(fmt.Errorf("there is nothing to back up in %s", project.RelPath(dir)), "see data: in "+project.FileName)
 	}
 	if _, err := os.Lstat(file); err == nil {
-		return userError("choose another name", "%s already exists, and a backup never overwrites a file", file)
+		return project.UserError("choose another name", "%s already exists, and a backup never overwrites a file", file)
 	}
 	work, err := os.MkdirTemp(filepath.Dir(file), ".facteur-backup-*")
 	if err != nil {
-		return systemError(fmt.Errorf("the backup: %w", err), "")
+		return project.SystemError(fmt.Errorf("the backup: %w", err), "")
 	}
 	defer os.RemoveAll(work)
 	if err := copyStores(ctx, dir, work, names); err != nil {
-		return systemError(err, cmp.Or(olderHint(err), "there is no backup"))
+		return project.SystemError(err, cmp.Or(olderHint(err), "there is no backup"))
 	}
 	size, err := pack(work, file)
 	if err != nil {
-		return systemError(fmt.Errorf("the backup: %w", err), "there is no backup")
+		return project.SystemError(fmt.Errorf("the backup: %w", err), "there is no backup")
 	}
 	fmt.Fprintf(a.stderr, "%s: %s of %s; the key is not included: keep a copy of it elsewhere\n", file, bytesText(size), project.RelPath(dir))
 	return nil

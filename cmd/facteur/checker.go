@@ -63,7 +63,7 @@ func (c *checker) path(path string) error {
 		return noFile(path, project.FlowSuffix)
 	}
 	if err != nil {
-		return userError("", "%w", err)
+		return err
 	}
 	if !info.IsDir() {
 		return c.file(path)
@@ -74,10 +74,10 @@ func (c *checker) path(path string) error {
 	var files []string
 	err = walk(path, func(file string) { files = append(files, file) })
 	if err != nil {
-		return userError("", "%w", err)
+		return err
 	}
 	if len(files) == 0 {
-		return userError("flows end in "+project.FlowSuffix, "there is no flow below %s", path)
+		return project.UserError("flows end in "+project.FlowSuffix, "there is no flow below %s", path)
 	}
 	for _, file := range files {
 		if err := c.file(file); err != nil {
@@ -163,7 +163,7 @@ func (c *checker) load(file string) (*suite.File, *testbed.Project, diag.List, e
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, nil, userError("", "%w", err)
+		return nil, nil, nil, err
 	}
 	loaded, found := suite.Load(absRelPath(file), text, p.Library)
 	return loaded, p, found, nil

@@ -67,13 +67,13 @@ at the end. To inspect them, give other commands the address of the page, as in
 func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 	for _, address := range []string{f.listen, f.simulator} {
 		if !server.IsLoopback(address) {
-			return userError("choose one such as 127.0.0.1:8080, or use facteur serve", "%s is not a loopback address, so anybody who can reach it could run flows", address)
+			return project.UserError("choose one such as 127.0.0.1:8080, or use facteur serve", "%s is not a loopback address, so anybody who can reach it could run flows", address)
 		}
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return noFile(path, project.FlowSuffix)
 	} else if err != nil {
-		return userError("", "%w", err)
+		return err
 	}
 	p, err := a.open(path)
 	if err != nil {

@@ -167,17 +167,17 @@ func failOnMismatch(set *actions.Set, player *record.Player) call.Do {
 func (w *environment) openStores(ctx context.Context, p *project.Project, v *vault.Vault) (whatsapp.Options, error) {
 	dir := p.Abs(p.Data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return whatsapp.Options{}, systemError(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+project.FileName)
+		return whatsapp.Options{}, project.SystemError(fmt.Errorf("the data folder: %w", err), "nothing was sent; see data: in "+project.FileName)
 	}
 	j, err := project.OpenForeground(dir)
 	if err != nil {
-		return whatsapp.Options{}, systemError(err, "nothing was sent")
+		return whatsapp.Options{}, project.SystemError(err, "nothing was sent")
 	}
 	w.journal, w.seal, w.open = j, v.Seal, v.Open
 	w.closers = append(w.closers, func() { _ = j.Close() })
 	l, err := p.OpenLedger(ctx, v)
 	if err != nil {
-		return whatsapp.Options{}, systemError(err, "nothing was sent")
+		return whatsapp.Options{}, project.SystemError(err, "nothing was sent")
 	}
 	w.closers = append(w.closers, func() { _ = l.Close() })
 	return ledger.Wire(l, whatsapp.Options{Templates: p.Templates.Templates, Rate: p.Rate, Recipients: p.Recipients}, nil), nil

@@ -14,6 +14,7 @@ import (
 	"facteur/flow/plan"
 	"facteur/flow/record"
 	"facteur/flow/suite"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -37,7 +38,7 @@ func (a *app) explain(code string) error {
 	if n, err := strconv.ParseInt(code, 10, 64); err == nil {
 		e, ok := graph.Explain(n)
 		if !ok {
-			return userError("see Meta's page of error codes; Facteur classifies this error by its is_transient field and the HTTP status", "%d is not a known WhatsApp error code", n)
+			return project.UserError("see Meta's page of error codes; Facteur classifies this error by its is_transient field and the HTTP status", "%d is not a known WhatsApp error code", n)
 		}
 		return a.explainMeta(e)
 	}
@@ -56,7 +57,7 @@ func (a *app) explain(code string) error {
 	if near := diag.Suggest(code, append(codes.Codes(), whatsapp.RuleIDs()...)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return userError(hint, "there is no code %q", code)
+	return project.UserError(hint, "there is no code %q", code)
 }
 
 // explainMeta tells about one of Meta's error codes: cause, what the engine does, what

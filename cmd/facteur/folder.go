@@ -74,7 +74,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 	for _, name := range project.Journals(dir) {
 		j, err := journal.OpenReadOnly(filepath.Join(dir, name))
 		if err != nil {
-			return nil, systemError(err, olderHint(err))
+			return nil, project.SystemError(err, olderHint(err))
 		}
 		f.closers = append(f.closers, j.Close)
 		if j.Behind {
@@ -96,7 +96,7 @@ func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err 
 		if p.Server.Engine == project.EngineTemporal {
 			hint = "the runs are in the Temporal server, and only a daemon can show them: start one with facteur serve, or name one with --server URL"
 		}
-		return nil, systemError(errors.New("no runs are kept in "+project.RelPath(dir)), hint)
+		return nil, project.SystemError(errors.New("no runs are kept in "+project.RelPath(dir)), hint)
 	}
 	return f, nil
 }
@@ -113,15 +113,15 @@ func olderHint(err error) string {
 func (f *folder) Runs(ctx context.Context, q host.Filter) (*server.RunList, error) {
 	list := &server.RunList{Runs: []server.Run{}}
 	if q.Cursor != "" && len(f.views) > 1 {
-		return nil, userError("narrow the list with --until", "without a daemon, a list that spans several journals has no cursor")
+		return nil, project.UserError("narrow the list with --until", "without a daemon, a list that spans several journals has no cursor")
 	}
 	for _, view := range f.views {
 		runs, next, err := view.List(ctx, q)
 		if _, ok := errors.AsType[*host.CursorError](err); ok {
-			return nil, userError("", "%w", err)
+			return nil, err
 		}
 		if err != nil {
-			return nil, systemError(err, "")
+			return nil, project.SystemError(err, "")
 		}
 		for _, r := range runs {
 			list.Runs = append(list.Runs, f.people.Run(r))
@@ -154,9 +154,9 @@ func (f *folder) report(ctx context.Context, run string) (*host.Report, error) {
 			continue
 		}
 		if err != nil {
-			return nil, systemError(err, "")
+			return nil, project.SystemError(err, "")
 		}
 		return r, nil
 	}
-	return nil, userError("facteur runs list shows them", "there is no run %s", run)
+	return nil, project.UserError("facteur runs list shows them", "there is no run %s", run)
 }

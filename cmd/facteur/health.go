@@ -44,7 +44,7 @@ func (a *app) ready(ctx context.Context, f remoteFlags, wait time.Duration) (r *
 			r, err = d.Ready(ctx)
 		}
 		if err == nil && r.Ready || time.Now().After(end) || !host.Sleep(ctx, 20*time.Millisecond) {
-			return r, remoteError(err)
+			return r, err
 		}
 	}
 }

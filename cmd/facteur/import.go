@@ -51,7 +51,7 @@ func (a *app) importStep(file, connection string) error {
 	}
 	body, at, err := readRequest(string(text))
 	if err != nil {
-		return userError("give Meta's curl command, or the JSON body of a request to /messages", "%s: %w", file, err)
+		return project.UserError("give Meta's curl command, or the JSON body of a request to /messages", "%s: %w", file, err)
 	}
 	s := importOf(body, at, connection)
 	fmt.Fprint(a.stdout, s.yaml)

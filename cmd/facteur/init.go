@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"errors"
+	"facteur/project"
 	"fmt"
 	"io/fs"
 	"os"
@@ -57,17 +58,17 @@ func (a *app) writeNew(files map[string][]byte) error {
 	for _, path := range sortedNames(files) {
 		switch _, err := os.Lstat(path); {
 		case err == nil:
-			return userError("choose another folder", "%s already exists; nothing was written", path)
+			return project.UserError("choose another folder", "%s already exists; nothing was written", path)
 		case !errors.Is(err, fs.ErrNotExist):
-			return systemError(err, "nothing was written")
+			return project.SystemError(err, "nothing was written")
 		}
 	}
 	for _, path := range sortedNames(files) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return systemError(err, "")
+			return project.SystemError(err, "")
 		}
 		if err := os.WriteFile(path, files[path], 0o644); err != nil {
-			return systemError(err, "")
+			return project.SystemError(err, "")
 		}
 		fmt.Fprintln(a.stderr, "wrote", path)
 	}

@@ -13,6 +13,7 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/plan"
 	"facteur/flow/schema"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -155,7 +156,7 @@ func (a *app) inputFile(name string) (map[string]any, error) {
 		err = found.Err()
 	}
 	if err != nil {
-		return nil, userError(`it must hold one JSON object: {"name": value, …}`, "%s: %w", displayName(name), err)
+		return nil, project.UserError(`it must hold one JSON object: {"name": value, …}`, "%s: %w", displayName(name), err)
 	}
 	return values, nil
 }
@@ -167,7 +168,7 @@ func (a *app) readFile(name string) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, userError("", "%w", err)
+			return nil, err
 		}
 		defer f.Close()
 		in = f
@@ -177,10 +178,10 @@ func (a *app) readFile(name string) ([]byte, error) {
 		if of, ok := errors.AsType[*fs.PathError](err); ok {
 			err = of.Err // without the name
 		}
-		return nil, userError("", "%s cannot be read: %w", displayName(name), err)
+		return nil, project.UserError("", "%s cannot be read: %w", displayName(name), err)
 	}
 	if len(text) > most {
-		return nil, userError("split it", "%s is over %d MiB", displayName(name), most>>20)
+		return nil, project.UserError("split it", "%s is over %d MiB", displayName(name), most>>20)
 	}
 	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }

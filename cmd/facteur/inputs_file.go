@@ -12,6 +12,7 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/flow/schema"
+	"facteur/project"
 )
 
 // A fileInput is an input that was read from a file.
@@ -39,14 +40,14 @@ func (a *app) inputFrom(file string, typ map[string]any) (fileInput, error) {
 	}
 	if strings.HasSuffix(strings.ToLower(file), ".csv") {
 		if typ["type"] != "array" {
-			return fileInput{}, userError("", "%s: a CSV file is a list, but the input is of type %v", file, typ["type"])
+			return fileInput{}, project.UserError("", "%s: a CSV file is a list, but the input is of type %v", file, typ["type"])
 		}
 		items, _ := typ["items"].(map[string]any)
 		return table(diag.NewSource(file, text), items)
 	}
 	v, err := schema.ReadJSON(text)
 	if err != nil {
-		return fileInput{}, userError("only a file whose name ends in .csv is read as CSV", "%s: %w", displayName(file), err)
+		return fileInput{}, project.UserError("only a file whose name ends in .csv is read as CSV", "%s: %w", displayName(file), err)
 	}
 	return fileInput{value: v}, nil
 }
@@ -63,7 +64,7 @@ func fileArgument(typ map[string]any, text string) (file string, ok bool) {
 func table(source *diag.Source, item map[string]any) (fileInput, error) {
 	file := source.Name
 	if !utf8.Valid(source.Text) {
-		return fileInput{}, userError("save it as \"CSV UTF-8\"", "%s is not in UTF-8", file)
+		return fileInput{}, project.UserError("save it as \"CSV UTF-8\"", "%s is not in UTF-8", file)
 	}
 	r := csv.NewReader(bytes.NewReader(source.Text))
 	head := source.Line(1)
@@ -75,13 +76,13 @@ func table(source *diag.Source, item map[string]any) (fileInput, error) {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
-		return fileInput{}, userError("put the names of the fields into the first line: phone,name", "%s: %w", file, err)
+		return fileInput{}, project.UserError("put the names of the fields into the first line: phone,name", "%s: %w", file, err)
 	}
 	fields, _ := item["properties"].(map[string]any)
 	for i, name := range names {
 		names[i] = strings.TrimSpace(name)
 		if _, ok := fields[names[i]]; !ok && item["additionalProperties"] == false {
-			return fileInput{}, userError(diag.DidYouMean(names[i], "fields", slices.Sorted(maps.Keys(fields))),
+			return fileInput{}, project.UserError(diag.DidYouMean(names[i], "fields", slices.Sorted(maps.Keys(fields))),
 				"%s has a column %q, which the flow's input does not have", file, names[i])
 		}
 	}
@@ -94,7 +95,7 @@ func table(source *diag.Source, item map[string]any) (fileInput, error) {
 			return in, nil
 		}
 		if err != nil {
-			return fileInput{}, userError("", "%s: %w", file, err)
+			return fileInput{}, project.UserError("", "%s: %w", file, err)
 		}
 		row := map[string]any{}
 		for i, cell := range cells {

@@ -35,7 +35,7 @@ func (a *app) openKeys() (*project.Project, *server.Keys, error) {
 	}
 	keys, err := server.OpenKeys(p.KeysFile())
 	if err != nil {
-		return nil, nil, systemError(err, "")
+		return nil, nil, project.SystemError(err, "")
 	}
 	return p, keys, nil
 }
@@ -54,7 +54,7 @@ now and cannot be shown again.`,
 			var end time.Time
 			if c.Flags().Changed("expires") {
 				if expires < time.Second {
-					return userError("such as 12h or 90d", "--expires: the key would already have expired")
+					return project.UserError("such as 12h or 90d", "--expires: the key would already have expired")
 				}
 				end = time.Now().Add(expires)
 			}
@@ -68,7 +68,7 @@ now and cannot be shown again.`,
 			a.noteFolder(p)
 			key, secret, err := keys.Create(args[0], server.Scope(scope), end)
 			if err != nil {
-				return userError("", "%w", err)
+				return err
 			}
 			fmt.Fprintln(a.stdout, secret)
 			fmt.Fprintf(a.stderr, "key %s of %s has the scope %s; revoke it with: facteur keys revoke %s\n", key.ID, key.Name, key.Scope, key.ID)
@@ -93,7 +93,7 @@ func (a *app) keysList() *cobra.Command {
 			}
 			list, err := keys.List()
 			if err != nil {
-				return systemError(err, "")
+				return project.SystemError(err, "")
 			}
 			if asJSON {
 				return a.printJSON(server.KeyList{Keys: append([]server.Key{}, list...)})
@@ -125,7 +125,7 @@ func (a *app) keysRevoke() *cobra.Command {
 				return err
 			}
 			if err := keys.Revoke(args[0]); err != nil {
-				return userError(idsOf(keys, args[0]), "%w", err)
+				return project.UserError(idsOf(keys, args[0]), "%w", err)
 			}
 			fmt.Fprintf(a.stderr, "key %s was revoked\n", args[0])
 			return nil

@@ -16,6 +16,7 @@ import (
 	"facteur/actions/whatsapp"
 	"facteur/actions/whatsapp/onpremises"
 	"facteur/flow/schema"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -70,9 +71,9 @@ func (a *app) migrateMessage(file string) error {
 	body, ok := v.(map[string]any)
 	switch {
 	case err != nil:
-		return userError("give the JSON that you would send to /v1/messages", "%s: %w", file, err)
+		return project.UserError("give the JSON that you would send to /v1/messages", "%s: %w", file, err)
 	case !ok:
-		return userError("give one JSON object", "%s: the body of a request is an object", file)
+		return project.UserError("give one JSON object", "%s: the body of a request is an object", file)
 	}
 	cloud, changes := onpremises.Migrate(body)
 	out, err := formatBody(cloud)

@@ -29,31 +29,31 @@ func wantFile(path, suffix string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return noFile(path, suffix)
 	case err != nil:
-		return userError("", "%w", err)
+		return err
 	case info.IsDir():
-		return userError(nearFiles(path, suffix), "%s is a folder, but a file that ends in %s is needed", path, suffix)
+		return project.UserError(nearFiles(path, suffix), "%s is a folder, but a file that ends in %s is needed", path, suffix)
 	case filepath.Base(path) == project.FileName:
-		return userError(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
+		return project.UserError(nearFiles(path, suffix), "%s is the project file, not a %s", path, kindOfFile(suffix))
 	case suffix == project.FlowSuffix && strings.HasSuffix(path, project.TestSuffix):
-		return userError(fmt.Sprintf("run it with: facteur test %s", path), "%s is a flow test, not a flow", path)
+		return project.UserError(fmt.Sprintf("run it with: facteur test %s", path), "%s is a flow test, not a flow", path)
 	case suffix == project.TestSuffix && strings.HasSuffix(path, project.FlowSuffix):
-		return userError(nearFiles(path, suffix), "%s is a flow, not a flow test", path)
+		return project.UserError(nearFiles(path, suffix), "%s is a flow, not a flow test", path)
 	}
 	return nil
 }
 
 // noFile is the error that a file is missing, with similar ones as a hint.
 func noFile(path, suffix string) error {
-	return userError(nearFiles(path, suffix), "there is no file or folder %s", path)
+	return project.UserError(nearFiles(path, suffix), "there is no file or folder %s", path)
 }
 
 // wantProject refuses a path that does not exist: the project above it would not be what was meant.
 func wantProject(path string) error {
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return userError("name the folder of a project, the one with "+project.FileName, "there is no folder %s", path)
+		return project.UserError("name the folder of a project, the one with "+project.FileName, "there is no folder %s", path)
 	case err != nil:
-		return userError("", "%w", err)
+		return err
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/flow/host"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ stand still meanwhile; those of runs and waits continue.`,
 			}
 			scope, name := scopeOf(args)
 			if err := d.Pause(c.Context(), server.PauseRequest{Scope: scope, Name: name, Reason: reason}); err != nil {
-				return remoteError(err)
+				return err
 			}
 			fmt.Fprintf(a.stderr, "paused: %s; resume with: facteur resume %s\n", strings.Join(args, " "), strings.Join(args, " "))
 			return nil
@@ -54,7 +55,7 @@ func (a *app) resumeCommand() *cobra.Command {
 			}
 			scope, name := scopeOf(args)
 			if err := d.Resume(c.Context(), server.ResumeRequest{Scope: scope, Name: name}); err != nil {
-				return withHint(remoteError(err), "facteur holds lists what is held back")
+				return withHint(err, "facteur holds lists what is held back")
 			}
 			fmt.Fprintf(a.stderr, "resumed: %s\n", strings.Join(args, " "))
 			return nil
@@ -82,7 +83,7 @@ sends too fast: each such answer halves the rate, which then grows back within a
 			}
 			holds, err := d.Holds(c.Context())
 			if err != nil {
-				return remoteError(err)
+				return err
 			}
 			if asJSON {
 				return a.printJSON(server.HoldList{Holds: holds})
@@ -116,7 +117,7 @@ func (a *app) printHolds(holds []server.Hold) error {
 // scopeArgs wants what is paused: all, or a connection or flow and its name.
 func scopeArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return userError(seeHelp(c), "%s takes all, connection NAME or flow NAME", c.CommandPath())
+		return project.UserError(seeHelp(c), "%s takes all, connection NAME or flow NAME", c.CommandPath())
 	}
 	switch scope := host.Scope(args[0]); {
 	case scope == host.All && len(args) == 1:
@@ -124,9 +125,9 @@ func scopeArgs(c *cobra.Command, args []string) error {
 	case (scope == host.Connection || scope == host.Flow) && len(args) == 2:
 		return nil
 	case scope == host.Connection || scope == host.Flow:
-		return userError(seeHelp(c), "%s %s takes one NAME", c.CommandPath(), scope)
+		return project.UserError(seeHelp(c), "%s %s takes one NAME", c.CommandPath(), scope)
 	}
-	return userError(seeHelp(c), "%q is not all, connection NAME or flow NAME", strings.Join(args, " "))
+	return project.UserError(seeHelp(c), "%q is not all, connection NAME or flow NAME", strings.Join(args, " "))
 }
 
 func scopeOf(args []string) (host.Scope, string) {

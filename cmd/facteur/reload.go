@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -26,10 +27,10 @@ Active runs continue with the flows and settings that they started with.`,
 			r, err := d.Reload(c.Context())
 			if p, ok := errors.AsType[*server.Problem](err); ok && len(p.Diagnostics) > 0 {
 				a.printFound(p.Diagnostics)
-				return userError(p.Hint, "%s; nothing was changed", p.Title)
+				return project.UserError(p.Hint, "%s; nothing was changed", p.Title)
 			}
 			if err != nil {
-				return remoteError(err)
+				return err
 			}
 			a.printFound(r.Diagnostics)
 			fmt.Fprintf(a.stdout, "%s\n", count(r.Flows, "flow"))

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -45,7 +44,7 @@ func (a *app) remote(f remoteFlags) (*server.Client, error) {
 		return nil, nil
 	}
 	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, userError("write it as http://127.0.0.1:8080", "%q is not the address of a daemon", address)
+		return nil, project.UserError("write it as http://127.0.0.1:8080", "%q is not the address of a daemon", address)
 	}
 	key, err := f.key()
 	return &server.Client{URL: address, Key: key}, err
@@ -69,7 +68,7 @@ func (a *app) daemon(f remoteFlags, what string) (*server.Client, error) {
 		if p, err := a.open("."); err == nil && !project.HasFile(p.Root) {
 			hint = noProject + ", or name a daemon with --server URL"
 		}
-		err = systemError(fmt.Errorf("no daemon is running for this project, and only a daemon can %s", what), hint)
+		err = project.SystemError(fmt.Errorf("no daemon is running for this project, and only a daemon can %s", what), hint)
 	}
 	return c, err
 }
@@ -80,54 +79,19 @@ func (f remoteFlags) key() (string, error) {
 	}
 	text, err := os.ReadFile(f.keyFile)
 	if err != nil {
-		return "", userError("", "the API key: %w", err)
+		return "", project.UserError("", "the API key: %w", err)
 	}
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 || bytes.ContainsAny(text, " \n\t") {
-		return "", userError("give the key that facteur keys create printed", "%s does not hold an API key", f.keyFile)
+		return "", project.UserError("give the key that facteur keys create printed", "%s does not hold an API key", f.keyFile)
 	}
 	return string(text), nil
 }
 
-// remoteError gives a daemon's error its exit code.
-func remoteError(err error) error {
-	if p, ok := errors.AsType[*server.Problem](err); ok {
-		e := &exitError{code: exitSystem, err: p, hint: p.Hint}
-		switch p.Kind() {
-		case server.Conflict, server.Rejected:
-			e.code = exitFailed
-		case server.BadRequest, server.Invalid, server.NotFound, server.KeyReused, server.InvalidFlows:
-			e.code = exitUser
-		case server.Unauthorized:
-			e.hint = "give a key with --key-file FILE or FACTEUR_API_KEY; create one with facteur keys create"
-		}
-		for _, wrong := range p.Errors {
-			e.hint = cmp.Or(e.hint, wrong.Hint)
-		}
-		return e
-	}
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		hint := "check its address, and that it is running"
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-			hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or run this command on the daemon's machine, in the project's folder, without --server"
-		}
-		return systemError(fmt.Errorf("the daemon at %s does not answer: %w", hostOf(u.URL), u.Err), hint)
-	}
-	return err
-}
-
-// withHint adds a hint to a not-found error that has none.
+// withHint adds a hint to a daemon's answer that there is no such thing.
 func withHint(err error, hint string) error {
-	if e, ok := errors.AsType[*exitError](err); ok && e.hint == "" && e.code == exitUser {
-		e.hint = hint
+	if p, ok := errors.AsType[*server.Problem](err); ok && p.Kind() == server.NotFound {
+		p.Hint = cmp.Or(p.Hint, hint)
 	}
 	return err
-}
-
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "that address"
-	}
-	return u.Scheme + "://" + u.Host
 }

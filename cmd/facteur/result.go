@@ -12,6 +12,7 @@ import (
 	"facteur/flow/machine"
 	"facteur/flow/record"
 	"facteur/flow/schema"
+	"facteur/project"
 )
 
 // runJSON is the result of a run as --json prints it.
@@ -74,7 +75,7 @@ func (w *environment) resultJSON(r *host.Result) runJSON {
 // printResult prints how a run ended, and returns its exit code as an error.
 func (a *app) printResult(r *host.Result, w *environment, f runFlags, took time.Duration) error {
 	if err := a.writeResult(r, w, f, took); err != nil {
-		return systemError(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s nevertheless", r.Run, r.Status))
+		return project.SystemError(fmt.Errorf("the result could not be written: %w", err), fmt.Sprintf("the run %s %s nevertheless", r.Run, r.Status))
 	}
 	fits := w.player == nil || a.compareRecording(w, record.NewMask(r.Sensitive))
 	switch {

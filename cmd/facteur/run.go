@@ -78,7 +78,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 		return err
 	}
 	if waits := waitsFor(compiled); len(waits) > 0 && f.events == "" && !f.dryRun && !f.simulate {
-		return systemError(
+		return project.SystemError(
 			fmt.Errorf("%s waits for %s, but nothing delivers them here", compiled.Name, strings.Join(waits, ", ")),
 			`try --simulate, give the events with --events FILE, or test the flow with "facteur test"`)
 	}
@@ -152,22 +152,17 @@ func (a *app) notEnded(r *host.Result, err error, w *environment, f runFlags) er
 		fmt.Fprintf(a.stderr, "nothing was sent; the flow would now wait for %s\n", strings.Join(stuck.Waits, ", "))
 		return nil
 	case isStuck && f.simulate:
-		return &exitError{code: exitFailed, err: err, hint: "nobody answered: send to a number that does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or give the events with --events"}
+		return failed(err, "nobody answered: send to a number that does, such as +33536490010 (see the page of facteur simulate), give wait_for a timeout, or give the events with --events")
 	case isStuck:
-		return &exitError{code: exitFailed, err: err, hint: "add the event that it waits for to the events file"}
+		return failed(err, "add the event that it waits for to the events file")
 	case isError[*journal.DiskError](err), isError[*vault.BackendError](err):
 		hint := "nothing was sent"
 		if r != nil {
 			hint = "the run stopped there; before you start it again, check above what it has already done"
 		}
-		return systemError(err, hint)
+		return project.SystemError(err, hint)
 	}
-	return &exitError{code: exitFailed, err: err}
-}
-
-func isError[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
+	return failed(err, "")
 }
 
 // load parses and compiles a flow with its project.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"facteur/flow/host"
+	"facteur/project"
 	"facteur/server"
 )
 
@@ -31,7 +32,7 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 		q.Limit = 1
 		list, err := r.Runs(ctx, q)
 		if err == nil && len(list.Runs) == 0 {
-			err = userError("", "there are no runs yet")
+			err = project.UserError("", "there are no runs yet")
 		}
 		if err != nil {
 			return "", err
@@ -58,9 +59,9 @@ func findRun(ctx context.Context, r runReader, name string) (string, error) {
 	case len(found) == 1:
 		return found[0].RunID, nil
 	case len(found) > 1:
-		return "", userError("give more letters, or the end of the id", "%s matches several runs: %s", name, listIDs(found))
+		return "", project.UserError("give more letters, or the end of the id", "%s matches several runs: %s", name, listIDs(found))
 	case !all:
-		return "", userError("give the whole id; facteur runs list --since and --until show older runs",
+		return "", project.UserError("give the whole id; facteur runs list --since and --until show older runs",
 			"none of the latest runs has an id that starts or ends with %s, and older runs were not searched", name)
 	}
 	return name, nil
@@ -128,8 +129,7 @@ func (a *app) runToChange(ctx context.Context, f remoteFlags, what, name string)
 // been started meanwhile.
 func findRunToChange(ctx context.Context, d *server.Client, name string) (string, error) {
 	if name == lastRun {
-		return "", userError("facteur runs list shows its id", "%q can be used only to look at a run, not to change one", name)
+		return "", project.UserError("facteur runs list shows its id", "%q can be used only to look at a run, not to change one", name)
 	}
-	id, err := findRun(ctx, d, name)
-	return id, remoteError(err)
+	return findRun(ctx, d, name)
 }

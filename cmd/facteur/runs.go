@@ -10,6 +10,7 @@ import (
 	"facteur/flow/diag"
 	"facteur/flow/host"
 	"facteur/flow/schema"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -87,7 +88,7 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 		for _, s := range server.Statuses() {
 			known = append(known, string(s))
 		}
-		return userError(diag.DidYouMean(string(f.Status), "statuses", known), "there is no status %q", f.Status)
+		return project.UserError(diag.DidYouMean(string(f.Status), "statuses", known), "there is no status %q", f.Status)
 	}
 	return a.withRunReader(ctx, remote, func(r runReader) error {
 		list, err := r.Runs(ctx, f.Filter)
@@ -101,7 +102,7 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 			a.otherFlows(remote, f.Flow)
 		}
 		if len(list.Runs) == 0 && nationalNumber.MatchString(f.Recipient) {
-			return userError("write it as +33612345678", "no runs wrote to %q, which is not a phone number with a country code", f.Recipient)
+			return project.UserError("write it as +33612345678", "no runs wrote to %q, which is not a phone number with a country code", f.Recipient)
 		}
 		return a.printRuns(list)
 	})
@@ -167,7 +168,7 @@ func parseTime(flag, text string) (time.Time, error) {
 	}
 	ago, err := schema.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, userError("write a time such as 2026-01-31T08:00:00Z, or how long ago: 90m, 24h, 7d", "%s: %q is neither a time nor a duration", flag, text)
+		return time.Time{}, project.UserError("write a time such as 2026-01-31T08:00:00Z, or how long ago: 90m, 24h, 7d", "%s: %q is neither a time nor a duration", flag, text)
 	}
 	return time.Now().Add(-ago), nil
 }
@@ -179,7 +180,7 @@ func (a *app) withRunReader(ctx context.Context, f remoteFlags, read func(runRea
 		return err
 	}
 	if c != nil {
-		return remoteError(read(c))
+		return read(c)
 	}
 	folder, err := a.openFolder(ctx)
 	if err != nil {

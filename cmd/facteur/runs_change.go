@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -49,9 +50,8 @@ It is better to settle it first: facteur runs settle.`,
 				return err
 			}
 			if err := d.Retry(c.Context(), run, r); err != nil {
-				err = remoteError(err)
-				if e, ok := errors.AsType[*exitError](err); ok {
-					e.hint = strings.Replace(e.hint, "retry with resend", "retry with --resend", 1) // as it is written here
+				if p, ok := errors.AsType[*server.Problem](err); ok {
+					p.Hint = strings.Replace(p.Hint, "retry with resend", "retry with --resend", 1) // as it is written here
 				}
 				return err
 			}
@@ -82,7 +82,7 @@ run whose journal no longer fits, the call key.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			happened := c.Flags().Changed("sent")
 			if happened == notSent {
-				return userError("if you do not know the message's id, write --sent=", "give either --sent WAMID or --not-sent")
+				return project.UserError("if you do not know the message's id, write --sent=", "give either --sent WAMID or --not-sent")
 			}
 			d, run, err := a.runToChange(c.Context(), *f, "settle a step", args[0])
 			if err != nil {
@@ -90,7 +90,7 @@ run whose journal no longer fits, the call key.`,
 			}
 			r := server.SettleRequest{Step: args[1], Happened: happened, MessageID: sent}
 			if err := d.Settle(c.Context(), run, r); err != nil {
-				return withHint(remoteError(err), "facteur runs show "+run+" names its steps")
+				return withHint(err, "facteur runs show "+run+" names its steps")
 			}
 			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], run)
 			return nil

@@ -47,10 +47,10 @@ test uses the project's current version of the flow.`,
 
 func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string, keep bool) error {
 	if remote.address() != "" {
-		return userError("GET /v1/runs/"+run+"/export returns it, with a key of the scope admin", "a run is exported where its data folder is")
+		return project.UserError("GET /v1/runs/"+run+"/export returns it, with a key of the scope admin", "a run is exported where its data folder is")
 	}
 	if out != "" && !strings.HasSuffix(out, project.TestSuffix) {
-		return userError("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so it would not be recognised as a flow test", out, project.TestSuffix)
+		return project.UserError("name it "+strings.TrimSuffix(out, filepath.Ext(out))+project.TestSuffix, "%s does not end in %s, so it would not be recognised as a flow test", out, project.TestSuffix)
 	}
 	p, err := a.open(".")
 	if err != nil {
@@ -95,7 +95,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if len(r.Result.Sensitive) > 0 {
 		hint = "sensitive values are replaced: if the flow branches on one, put in a value that takes the same branch"
 	}
-	return &exitError{code: exitFailed, err: errors.New("offline, the run ends with a different result; the test says what differs"), hint: hint}
+	return failed(errors.New("offline, the run ends with a different result; the test says what differs"), hint)
 }
 
 // exportOf makes a flow test of a run by the flow that the project has now.
@@ -106,15 +106,15 @@ func exportOf(ctx context.Context, p *testbed.Project, r *host.Report, keep bool
 	}
 	f := names[r.Run.Flow]
 	if f == nil || f.Flow == nil || f.Diags.HasErrors() {
-		return nil, userError("a test needs the flow", "the project has no flow %s, or it has mistakes", r.Run.Flow)
+		return nil, project.UserError("a test needs the flow", "the project has no flow %s, or it has mistakes", r.Run.Flow)
 	}
 	compiled, found := p.Compiler.Compile(f.Flow)
 	if compiled == nil {
-		return nil, userError("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
+		return nil, project.UserError("see facteur validate", "the flow %s has mistakes: %w", r.Run.Flow, found.Err())
 	}
 	test, err := export.Of(ctx, export.Project{Library: p.Library, Do: p.Do, Connections: p.Undeclared}, f.Flow, compiled, r, keep)
 	if refused, ok := errors.AsType[*export.RefusedError](err); ok {
-		return nil, userError(refused.Hint, "%w", refused)
+		return nil, project.UserError(refused.Hint, "%w", refused)
 	}
 	return test, err
 }
@@ -126,11 +126,11 @@ func (a *app) writeExport(out string, text []byte) error {
 	}
 	file, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
-		return userError("choose another name", "the test: %w", err)
+		return project.UserError("choose another name", "the test: %w", err)
 	}
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Close()); err != nil {
-		return systemError(fmt.Errorf("the test: %w", err), "")
+		return project.SystemError(fmt.Errorf("the test: %w", err), "")
 	}
 	fmt.Fprintf(a.stderr, "%s was written; read it before you commit it\n", out)
 	return nil
@@ -148,8 +148,8 @@ func exportFor(ctx context.Context, root string, r *host.Report) ([]byte, error)
 		return nil, c.found.Err()
 	}
 	test, err := exportOf(ctx, p, r, false)
-	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitUser {
-		return nil, &host.StateError{Run: r.Run.ID, Reason: e.Error(), Hint: e.hint}
+	if e, ok := errors.AsType[*project.Error](err); ok && !e.System {
+		return nil, &host.StateError{Run: r.Run.ID, Reason: e.Error(), Hint: e.Hint}
 	}
 	if err != nil {
 		return nil, err

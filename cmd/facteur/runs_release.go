@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"facteur/flow/host"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ release the others together.`,
 				}
 			}
 			if ways != 1 {
-				return userError(seeHelp(c), "%s takes one of RUN…, --flow FLOW and --all", c.CommandPath())
+				return project.UserError(seeHelp(c), "%s takes one of RUN…, --flow FLOW and --all", c.CommandPath())
 			}
 			return nil
 		},
@@ -80,7 +81,7 @@ func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags
 	for more := true; more; more = q.Cursor != "" {
 		list, err := d.Runs(ctx, q)
 		if err != nil {
-			return nil, remoteError(err)
+			return nil, err
 		}
 		for _, r := range list.Runs {
 			runs = append(runs, r.RunID)
@@ -100,7 +101,7 @@ func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags
 		for _, flow := range sortedNames(of) {
 			counts = append(counts, fmt.Sprintf("%d of %s", of[flow], flow))
 		}
-		return nil, userError("check which of them continued after the backup (facteur runs list --status held), cancel those, then add --yes",
+		return nil, project.UserError("check which of them continued after the backup (facteur runs list --status held), cancel those, then add --yes",
 			"these would continue, and send again what they have sent since the backup: %s", strings.Join(counts, ", "))
 	}
 	return runs, nil
@@ -111,7 +112,7 @@ func (a *app) heldRuns(ctx context.Context, d *server.Client, remote remoteFlags
 func (a *app) each(runs []string, change func(run string) error, one, all string) error {
 	code, done := 0, 0
 	for _, run := range runs {
-		err := remoteError(change(run))
+		err := change(run)
 		switch {
 		case err == nil:
 			done++

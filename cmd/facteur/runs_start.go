@@ -10,6 +10,7 @@ import (
 
 	"facteur/flow/diag"
 	"facteur/flow/machine"
+	"facteur/project"
 	"facteur/server"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ this command is interrupted. If no answer arrives, repeat the command with the s
 			if len(in.inputs) > 0 {
 				flow, err := d.Flow(c.Context(), args[0])
 				if err != nil {
-					return remoteError(err)
+					return err
 				}
 				if err := a.setInputs(values, files, in.inputs, flow); err != nil {
 					return err
@@ -78,11 +79,11 @@ func (a *app) setInputs(values map[string]any, files map[string]fileInput, input
 		input, known := types[name].(map[string]any)
 		switch {
 		case !ok:
-			return userError("write --input name=value", "--input %s has no =", in)
+			return project.UserError("write --input name=value", "--input %s has no =", in)
 		case !known:
-			return userError(diag.DidYouMean(name, "inputs", slices.Sorted(maps.Keys(types))), "%s has no input %q", flow.Flow.Flow, name)
+			return project.UserError(diag.DidYouMean(name, "inputs", slices.Sorted(maps.Keys(types))), "%s has no input %q", flow.Flow.Flow, name)
 		case given[name]:
-			return userError("give it once; write a list as JSON", "--input %s is given twice", name)
+			return project.UserError("give it once; write a list as JSON", "--input %s is given twice", name)
 		}
 		given[name], values[name] = true, fromText(input, text)
 		if file, ok := fileArgument(input, text); ok {
@@ -116,7 +117,7 @@ func addRows(err error, files map[string]fileInput) {
 // printStarted prints the daemon's answer to a start.
 func (a *app) printStarted(started *server.Started, err error, f startFlags) error {
 	if err != nil {
-		return remoteError(err)
+		return err
 	}
 	if f.json {
 		if err := a.printJSON(started); err != nil {

@@ -52,7 +52,7 @@ func schemaOf(name string) ([]byte, error) {
 		s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 		s["title"] = "The project file of Facteur"
 	default:
-		return nil, userError(diag.DidYouMean(name, "schemas", schemaNames), "there is no schema of %q", name)
+		return nil, project.UserError(diag.DidYouMean(name, "schemas", schemaNames), "there is no schema of %q", name)
 	}
 	text, err := json.Marshal(s)
 	return append(text, '\n'), err

@@ -130,7 +130,7 @@ func logError(log *slog.Logger, format string, err error) error {
 	if e.err == nil {
 		return err
 	}
-	text, hint := explainError(e)
+	text, hint := project.Explain(e.err)
 	log.Error("the daemon has stopped", "error", text, "hint", hint)
 	return &exitError{code: e.code}
 }
@@ -196,18 +196,18 @@ func (f serveFlags) settings(p *project.Project) (project.Server, error) {
 func checkServer(s project.Server) error {
 	switch {
 	case s.LogFormat != "text" && s.LogFormat != "json":
-		return userError("", "the log format must be text or json, not %q", s.LogFormat)
+		return project.UserError("", "the log format must be text or json, not %q", s.LogFormat)
 	case s.Engine != project.EngineLocal && s.Engine != project.EngineTemporal:
-		return userError("", "--engine: it must be local or temporal, not %q", s.Engine)
+		return project.UserError("", "--engine: it must be local or temporal, not %q", s.Engine)
 	case (s.TLSCert == "") != (s.TLSKey == ""):
-		return userError("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
+		return project.UserError("give both --tls-cert and --tls-key", "a certificate needs its key, and a key its certificate")
 	case s.Workers < 0:
-		return userError("", "--workers: %d is not a possible number of runs", s.Workers)
+		return project.UserError("", "--workers: %d is not a possible number of runs", s.Workers)
 	case s.Retention < time.Hour:
-		return userError("write it as 24h or 30d", "--retention: it must be at least one hour")
+		return project.UserError("write it as 24h or 30d", "--retention: it must be at least one hour")
 	}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
-		return userError("write it as 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
+		return project.UserError("write it as 127.0.0.1:8080", "--listen: %q is not an address and a port", s.Listen)
 	}
 	if s.PublicURL != "" {
 		return checkPublicURL(s.PublicURL)

@@ -72,7 +72,7 @@ func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, e
 			return o, err
 		}
 		if o.Scene, err = simulator.ReadScene(text); err != nil {
-			return o, userError("", "%s: %w", displayName(f.faults), err)
+			return o, project.UserError("", "%s: %w", displayName(f.faults), err)
 		}
 	}
 	if f.appSecret != "" {
@@ -81,7 +81,7 @@ func (f simulateFlags) options(a *app, p *project.Project) (simulator.Options, e
 	if f.clock != "" {
 		at, err := time.Parse(time.RFC3339, f.clock)
 		if err != nil {
-			return o, userError("write it as 2026-01-01T00:00:00Z", "--clock: %q is not a time", f.clock)
+			return o, project.UserError("write it as 2026-01-01T00:00:00Z", "--clock: %q is not a time", f.clock)
 		}
 		o.Clock = simulator.Frozen(at)
 	}
@@ -108,7 +108,7 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	defer stop()
 	api, err := simulator.New(o)
 	if err != nil {
-		return userError("", "%w", err)
+		return err
 	}
 	defer api.Close()
 	listener, err := daemon.Listen(f.listen, "--listen")
@@ -131,7 +131,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler) error
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return systemError(err, "")
+		return project.SystemError(err, "")
 	}
 	return nil
 }

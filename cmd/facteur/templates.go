@@ -63,19 +63,19 @@ func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error 
 	defer v.Close()
 	if name == "" {
 		if name = p.OnlyConnection(); name == "" {
-			return userError(`see "facteur vault list"`, "name the connection: --connection NAME")
+			return project.UserError(`see "facteur vault list"`, "name the connection: --connection NAME")
 		}
 	}
 	connection, err := v.Resolve(ctx, name)
 	if err != nil {
-		return vaultError(err)
+		return err
 	}
 	pulled, err := account.PullTemplates(ctx, nil, connection)
 	if err != nil {
 		if bad, ok := errors.AsType[*account.PullError](err); ok {
-			return systemError(errors.New(bad.Problem), bad.Hint)
+			return project.SystemError(errors.New(bad.Problem), bad.Hint)
 		}
-		return systemError(err, "")
+		return project.SystemError(err, "")
 	}
 	return a.writeTemplates(p, name, pulled, prune)
 }
@@ -91,7 +91,7 @@ func (a *app) writeTemplates(p *project.Project, connection string, pulled *temp
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return systemError(err, "")
+		return project.SystemError(err, "")
 	}
 	var fresh, changed, same, gone int
 	there := map[string]bool{}
@@ -117,7 +117,7 @@ func (a *app) writeTemplates(p *project.Project, connection string, pulled *temp
 			changed++
 		}
 		if err := replaceFile(filepath.Join(dir, name), text); err != nil {
-			return systemError(err, "")
+			return project.SystemError(err, "")
 		}
 	}
 	for _, t := range before {
@@ -128,7 +128,7 @@ func (a *app) writeTemplates(p *project.Project, connection string, pulled *temp
 		if !prune {
 			a.warn("the account no longer has %s (%s); --prune deletes its file", t.Name, t.Language)
 		} else if err := os.Remove(filepath.Join(dir, t.FileName())); err != nil {
-			return systemError(err, "")
+			return project.SystemError(err, "")
 		}
 	}
 	fmt.Fprintf(a.stderr, "%s in %s: %d new, %d changed, %d unchanged, %d gone\n", count(len(there), "template"), project.RelPath(dir), fresh, changed, same, gone)
@@ -170,11 +170,11 @@ func (a *app) projectTemplates() (*project.Project, *templates.Set, error) {
 		return nil, nil, err
 	}
 	if len(list) == 0 {
-		return nil, nil, userError("copy the account's templates with facteur templates pull --connection NAME", "there are no templates in %s", project.RelPath(p.Abs(project.TemplatesFolder)))
+		return nil, nil, project.UserError("copy the account's templates with facteur templates pull --connection NAME", "there are no templates in %s", project.RelPath(p.Abs(project.TemplatesFolder)))
 	}
 	templates, err := templates.NewSet(list)
 	if err != nil {
-		return nil, nil, userError("delete one of the files", "%s: %w", project.RelPath(p.Abs(project.TemplatesFolder)), err)
+		return nil, nil, project.UserError("delete one of the files", "%s: %w", project.RelPath(p.Abs(project.TemplatesFolder)), err)
 	}
 	return p, templates, nil
 }
@@ -249,7 +249,7 @@ func selectTemplate(templates *templates.Set, name, language string) (*templates
 		for _, t := range templates.All() {
 			names = append(names, t.Name)
 		}
-		return nil, userError(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, project.TemplatesFolder)
+		return nil, project.UserError(diag.DidYouMean(name, "templates", slices.Compact(names)), "there is no template %q in %s", name, project.TemplatesFolder)
 	}
 	var known []string
 	for _, t := range all {
@@ -259,7 +259,7 @@ func selectTemplate(templates *templates.Set, name, language string) (*templates
 		known = append(known, t.Language)
 	}
 	if language == "" {
-		return nil, userError("choose one: --language "+known[0], "the template %s exists in several languages: %s", name, strings.Join(known, ", "))
+		return nil, project.UserError("choose one: --language "+known[0], "the template %s exists in several languages: %s", name, strings.Join(known, ", "))
 	}
-	return nil, userError("it exists in "+strings.Join(known, ", "), "the template %s does not exist in %s", name, language)
+	return nil, project.UserError("it exists in "+strings.Join(known, ", "), "the template %s does not exist in %s", name, language)
 }

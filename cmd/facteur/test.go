@@ -134,10 +134,10 @@ func testFiles(paths []string) (files, swept []string, err error) {
 			})
 		}
 		if err != nil {
-			return nil, nil, userError("", "%w", err)
+			return nil, nil, err
 		}
 		if len(files) == before {
-			return nil, nil, userError("tests end in "+project.TestSuffix, "there is no flow test below %s", path)
+			return nil, nil, project.UserError("tests end in "+project.TestSuffix, "there is no flow test below %s", path)
 		}
 	}
 	slices.Sort(files)
@@ -154,7 +154,7 @@ func absRelPath(path string) string {
 func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags) error {
 	if f.junit != "" {
 		if err := writeFile(f.junit, reports.JUnit); err != nil {
-			return systemError(fmt.Errorf("the JUnit report: %w", err), "")
+			return project.SystemError(fmt.Errorf("the JUnit report: %w", err), "")
 		}
 	}
 	ran := slices.ContainsFunc(reports, func(r *suite.Report) bool { return len(r.Cases) > 0 })
@@ -175,15 +175,15 @@ func (a *app) testReport(reports suite.Reports, others []*plan.Plan, f testFlags
 	broken := slices.ContainsFunc(reports, func(r *suite.Report) bool { return r.Diagnostics.HasErrors() })
 	switch {
 	case err != nil:
-		return systemError(err, "")
+		return project.SystemError(err, "")
 	case broken:
 		return &exitError{code: exitUser}
 	case !ran:
-		return userError("--run takes part of a case's name", "no case was run")
+		return project.UserError("--run takes part of a case's name", "no case was run")
 	case !reports.Passed():
 		return &exitError{code: exitFailed}
 	case coverage.Total.Percent() < f.coverageMin:
-		return &exitError{code: exitFailed, err: fmt.Errorf("%.1f%% of steps and branches are covered, but %g%% are required", coverage.Total.Percent(), f.coverageMin)}
+		return failed(fmt.Errorf("%.1f%% of steps and branches are covered, but %g%% are required", coverage.Total.Percent(), f.coverageMin), "")
 	}
 	return nil
 }

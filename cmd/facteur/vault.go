@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"facteur/project"
@@ -45,7 +44,7 @@ func (a *app) vaultRemove() *cobra.Command {
 			}
 			defer v.Close()
 			if err := v.Remove(c.Context(), args[0]); err != nil {
-				return vaultError(err)
+				return err
 			}
 			fmt.Fprintf(a.stderr, "connection %s was removed\n", args[0])
 			return nil
@@ -74,20 +73,10 @@ daemons share runs, give all of them the new file before you restart any of them
 			}
 			defer v.Close()
 			if err := v.RotateKey(); err != nil {
-				return vaultError(err)
+				return err
 			}
 			fmt.Fprintln(a.stderr, "a new key was created; keep a copy of the key file in a safe place")
 			return nil
 		},
 	}
-}
-
-// vaultError gives a vault's error its exit code.
-func vaultError(err error) error {
-	_, broken := errors.AsType[*vault.BackendError](err)
-	_, unknown := errors.AsType[*vault.UnknownConnectionError](err)
-	if broken || unknown {
-		return systemError(err, "")
-	}
-	return userError("", "%w", err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"facteur/actions/whatsapp/account"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func (a *app) checkConnection(ctx context.Context, v *vault.Vault, name string, 
 	findings := []account.Finding{{Name: "secret", Level: account.OK, Detail: "the connection can be read"}}
 	switch conn, err := v.Resolve(ctx, name); {
 	case err != nil:
-		cause, cure := explainError(vaultError(err))
+		cause, cure := project.Explain(err)
 		findings = []account.Finding{{Name: "secret", Level: account.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
 	case conn.App == vault.WhatsApp:
 		findings = account.CheckConnection(ctx, nil, conn)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"facteur/cmd/facteur/daemon"
+	"facteur/project"
 	"facteur/vault"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ func (a *app) vaultList() *cobra.Command {
 			defer v.Close()
 			infos, err := v.List(c.Context())
 			if err != nil {
-				return vaultError(err)
+				return err
 			}
 			if asJSON {
 				return a.printJSON(daemon.Connections(infos))
@@ -47,7 +48,7 @@ func ready(i vault.Info) string {
 	case i.Ready:
 		return "yes"
 	case i.Err != nil:
-		text, _ := explainError(i.Err)
+		text, _ := project.Explain(i.Err)
 		return "no: " + text
 	case len(i.Missing) > 0:
 		return "no: " + strings.Join(i.Missing, ", ") + " missing"

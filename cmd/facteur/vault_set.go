@@ -36,7 +36,7 @@ a secret as an argument.
   facteur vault set crm --app HTTP type=basic username=shop base_url=https://crm.shop.test`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return userError(`see "facteur vault set --help"`, "facteur vault set takes the NAME of a connection")
+				return project.UserError(`see "facteur vault set --help"`, "facteur vault set takes the NAME of a connection")
 			}
 			return a.setConnection(c.Context(), args[0], vault.App(strings.ToUpper(app)), args[1:])
 		},
@@ -76,7 +76,7 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 		app = p.AppOf(name)
 	}
 	if !slices.Contains(vault.Apps(), app) {
-		return userError("use WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
+		return project.UserError("use WHATSAPP, HTTP or WEBHOOK", "there is no app %q", app)
 	}
 	setup, named, err := fields(app, args)
 	if err != nil {
@@ -97,10 +97,10 @@ func (a *app) setConnection(ctx context.Context, name string, app vault.App, arg
 		return err
 	}
 	if len(setup)+len(secrets) == 0 {
-		return userError("give the secret on standard input, or fields as FIELD=VALUE", "there is nothing to store in %s", name)
+		return project.UserError("give the secret on standard input, or fields as FIELD=VALUE", "there is nothing to store in %s", name)
 	}
 	if err := v.Set(ctx, name, app, setup, secrets); err != nil {
-		return vaultError(err)
+		return err
 	}
 	a.noteFolder(p)
 	fmt.Fprintf(a.stderr, "connection %s (%s) was stored; check it with: facteur vault check %s\n", name, app, name)
@@ -121,21 +121,21 @@ func fields(app vault.App, args []string) (setup map[string]string, secrets []st
 		i := slices.IndexFunc(vault.Fields(app), func(f vault.Field) bool { return f.Name == key })
 		switch {
 		case i < 0 && key == "messages_per_second":
-			return nil, nil, userError("put it under connections: in "+project.FileName, "%s is not stored with the secrets", key)
+			return nil, nil, project.UserError("put it under connections: in "+project.FileName, "%s is not stored with the secrets", key)
 		case i < 0 && !given:
-			return nil, nil, userError("write FIELD=VALUE, or the name of a secret field", "%q has no =", arg)
+			return nil, nil, project.UserError("write FIELD=VALUE, or the name of a secret field", "%q has no =", arg)
 		case i < 0:
 			var known []string
 			for _, f := range vault.Fields(app) {
 				known = append(known, f.Name)
 			}
-			return nil, nil, userError(diag.DidYouMean(key, "fields", known)+"; --app says what the connection is for", "an app %s connection has no field %q", app, key)
+			return nil, nil, project.UserError(diag.DidYouMean(key, "fields", known)+"; --app says what the connection is for", "an app %s connection has no field %q", app, key)
 		case vault.Fields(app)[i].Secret && given:
-			return nil, nil, userError("give only its name: the command then asks for it or reads it from standard input; what you typed may be in the shell's history", "%s is a secret, which must never be given as an argument", key)
+			return nil, nil, project.UserError("give only its name: the command then asks for it or reads it from standard input; what you typed may be in the shell's history", "%s is a secret, which must never be given as an argument", key)
 		case vault.Fields(app)[i].Secret:
 			secrets = append(secrets, key)
 		case !given:
-			return nil, nil, userError("write "+key+"=VALUE", "%q has no =", arg)
+			return nil, nil, project.UserError("write "+key+"=VALUE", "%q has no =", arg)
 		default:
 			setup[key] = value
 		}
@@ -165,11 +165,11 @@ func (a *app) readSecrets(ctx context.Context, fields []vault.Field) (map[string
 		case n == 1 && len(fields) > 0:
 			secrets[fields[0].Name] = vault.NewSecret(line) // its value alone
 		default:
-			return nil, userError("write one FIELD=VALUE per line", "line %d of standard input does not name a secret field", n)
+			return nil, project.UserError("write one FIELD=VALUE per line", "line %d of standard input does not name a secret field", n)
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, userError("", "read standard input: %w", err)
+		return nil, project.UserError("", "read standard input: %w", err)
 	}
 	return secrets, nil
 }
@@ -179,7 +179,7 @@ func (a *app) readSecrets(ctx context.Context, fields []vault.Field) (map[string
 func (a *app) askSecrets(ctx context.Context, terminal int, fields []vault.Field) (map[string]vault.Secret, error) {
 	before, err := term.GetState(terminal)
 	if err != nil {
-		return nil, systemError(fmt.Errorf("the terminal: %w", err), "")
+		return nil, project.SystemError(fmt.Errorf("the terminal: %w", err), "")
 	}
 	ctx, _, stop := a.interrupts(ctx, func(int) {})
 	defer stop()
@@ -202,11 +202,11 @@ func (a *app) askSecrets(ctx context.Context, terminal int, fields []vault.Field
 		select {
 		case <-ctx.Done():
 			_ = term.Restore(terminal, before)
-			return nil, userError("", "\ninterrupted: nothing was stored")
+			return nil, project.UserError("", "\ninterrupted: nothing was stored")
 		case got := <-answered:
 			fmt.Fprintln(a.stderr)
 			if got.err != nil {
-				return nil, userError("", "read %s: %w", field.Name, got.err)
+				return nil, project.UserError("", "read %s: %w", field.Name, got.err)
 			}
 			if text := strings.TrimSpace(string(got.text)); text != "" {
 				secrets[field.Name] = vault.NewSecret(text)

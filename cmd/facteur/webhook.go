@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"facteur/actions/whatsapp/inbound"
+	"facteur/project"
 
 	"github.com/spf13/cobra"
 )
@@ -74,9 +75,9 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 // withFile is a mistake in a body, with where it stands.
 func withFile(where string, err error) error {
 	if e, ok := errors.AsType[*inbound.Error](err); ok {
-		return userError(e.Hint, "%s: %s", where, e.Summary())
+		return project.UserError(e.Hint, "%s: %s", where, e.Summary())
 	}
-	return userError("", "%s: %w", where, err)
+	return project.UserError("", "%s: %w", where, err)
 }
 
 func webhookLine(n inbound.Notification, raw bool) any {

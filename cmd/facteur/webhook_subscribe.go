@@ -81,9 +81,7 @@ func (a *app) whatsappConnection(ctx context.Context, name string) (*project.Pro
 	}
 	conn, err := v.Resolve(ctx, name)
 	if err == nil && conn.App != vault.WhatsApp {
-		err = userError("name a connection of app WHATSAPP", "connection %s is for %s", name, conn.App)
-	} else if err != nil {
-		err = vaultError(err)
+		err = project.UserError("name a connection of app WHATSAPP", "connection %s is for %s", name, conn.App)
 	}
 	if err != nil {
 		v.Close()
@@ -96,7 +94,7 @@ func (a *app) whatsappConnection(ctx context.Context, name string) (*project.Pro
 func callbackURL(p *project.Project, public, connection string) (string, error) {
 	public = cmp.Or(public, p.Server.PublicURL)
 	if public == "" {
-		return "", userError("give --public-url https://…, or server: {public_url: https://…} in "+project.FileName, "the daemon's public URL is not known")
+		return "", project.UserError("give --public-url https://…, or server: {public_url: https://…} in "+project.FileName, "the daemon's public URL is not known")
 	}
 	if err := checkPublicURL(public); err != nil {
 		return "", err
@@ -107,7 +105,7 @@ func callbackURL(p *project.Project, public, connection string) (string, error) 
 func checkPublicURL(public string) error {
 	u, err := url.Parse(public)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return userError("write it as https://facteur.shop.test", "the public URL %q is not the address of a server", public)
+		return project.UserError("write it as https://facteur.shop.test", "the public URL %q is not the address of a server", public)
 	}
 	return nil
 }
