@@ -27,7 +27,7 @@ func (instant) Start(_ context.Context, p *plan.Plan, s host.Start) (host.Run, b
 }
 
 func benchHandler(b *testing.B, keyed bool) (h http.Handler, auth string) {
-	d := newDaemon(b, func(o *server.Options) { o.Host, o.Log = instant{}, nil })
+	d := newDaemon(b, func(o *server.Options) { o.Host, o.Log = instant{}, slog.New(slog.DiscardHandler) })
 	if keyed {
 		_, key, err := d.keys.Create("bench", server.ScopeRun, time.Time{})
 		require.NoError(b, err)

@@ -78,23 +78,14 @@ func (c *Client) Release(ctx context.Context, run string) error {
 	return c.post(ctx, runPath(run, "release"), nil)
 }
 
-// Deliver brings an event to the runs that wait for it, and to triggers. It returns the
-// event's id.
-func (c *Client) Deliver(ctx context.Context, e Event) (id string, err error) {
-	d, err := fetch[Delivered](ctx, c, apiRequest{method: http.MethodPost, path: "/v1/events", body: e})
-	if err != nil {
-		return "", err
-	}
-	return d.ID, nil
+// Deliver brings an event to the runs that wait for it, and to triggers.
+func (c *Client) Deliver(ctx context.Context, e Event) (*Delivered, error) {
+	return fetch[Delivered](ctx, c, apiRequest{method: http.MethodPost, path: "/v1/events", body: e})
 }
 
 // Flows returns the project's flows.
-func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
-	list, err := fetch[FlowList](ctx, c, apiRequest{path: "/v1/flows"})
-	if err != nil {
-		return nil, err
-	}
-	return list.Flows, nil
+func (c *Client) Flows(ctx context.Context) (*FlowList, error) {
+	return fetch[FlowList](ctx, c, apiRequest{path: "/v1/flows"})
 }
 
 // Flow returns all that there is to know of a flow.
@@ -103,21 +94,13 @@ func (c *Client) Flow(ctx context.Context, name string) (*FlowDetail, error) {
 }
 
 // Connections returns the project's connections, without their secrets.
-func (c *Client) Connections(ctx context.Context) ([]Connection, error) {
-	list, err := fetch[ConnectionList](ctx, c, apiRequest{path: "/v1/connections"})
-	if err != nil {
-		return nil, err
-	}
-	return list.Connections, nil
+func (c *Client) Connections(ctx context.Context) (*ConnectionList, error) {
+	return fetch[ConnectionList](ctx, c, apiRequest{path: "/v1/connections"})
 }
 
 // Holds returns why calls are held back now.
-func (c *Client) Holds(ctx context.Context) ([]Hold, error) {
-	list, err := fetch[HoldList](ctx, c, apiRequest{path: "/v1/holds"})
-	if err != nil {
-		return nil, err
-	}
-	return list.Holds, nil
+func (c *Client) Holds(ctx context.Context) (*HoldList, error) {
+	return fetch[HoldList](ctx, c, apiRequest{path: "/v1/holds"})
 }
 
 // Pause holds calls back until Resume.
@@ -137,12 +120,8 @@ func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 }
 
 // Keys returns the daemon's keys, without their secrets.
-func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	list, err := fetch[KeyList](ctx, c, apiRequest{path: "/v1/keys"})
-	if err != nil {
-		return nil, err
-	}
-	return list.Keys, nil
+func (c *Client) Keys(ctx context.Context) (*KeyList, error) {
+	return fetch[KeyList](ctx, c, apiRequest{path: "/v1/keys"})
 }
 
 // Export returns a run as a flow test, in YAML.

@@ -7,15 +7,11 @@ import (
 )
 
 func (a *api) connections(req *request) (reply, error) {
-	list := &ConnectionList{Connections: []Connection{}}
-	if a.Connections != nil {
-		found, err := a.Connections(req.Context())
-		if err != nil {
-			return reply{}, err
-		}
-		list.Connections = nonNil(found)
+	found, err := a.Connections(req.Context())
+	if err != nil {
+		return reply{}, err
 	}
-	return ok(list)
+	return ok(&ConnectionList{nonNil(found)})
 }
 
 // checkConnection checks that a connection is used by a flow, or stored. When the stored ones
@@ -25,18 +21,19 @@ func (a *api) checkConnection(req *request, name string) error {
 	for _, p := range a.Flows.Plans() {
 		known = append(known, p.Connections...)
 	}
-	if a.Connections != nil && !slices.Contains(known, name) {
-		found, err := a.Connections(req.Context())
-		if err != nil {
-			return nil
-		}
-		for _, c := range found {
-			known = append(known, c.Name)
-		}
-		if !slices.Contains(known, name) {
-			slices.Sort(known)
-			return problem(NotFound, diag.DidYouMean(name, "connections", slices.Compact(known)), "there is no connection %q", name)
-		}
+	if slices.Contains(known, name) {
+		return nil
 	}
-	return nil
+	stored, err := a.Connections(req.Context())
+	if err != nil {
+		return nil
+	}
+	for _, c := range stored {
+		known = append(known, c.Name)
+	}
+	if slices.Contains(known, name) {
+		return nil
+	}
+	slices.Sort(known)
+	return problem(NotFound, diag.DidYouMean(name, "connections", slices.Compact(known)), "there is no connection %q", name)
 }

@@ -16,10 +16,7 @@ import (
 
 // deliver hands the host an event as if its source had sent it.
 func (a *api) deliver(req *request, body Event) (reply, error) {
-	var kind *call.Event
-	if a.Event != nil {
-		kind = a.Event(body.Event)
-	}
+	kind := a.Event(body.Event)
 	if kind == nil {
 		return reply{}, invalidRequest("the event is wrong", FieldError{Path: "event", Message: fmt.Sprintf("there is no event %q", body.Event), Hint: `"facteur actions" lists the kinds of events`})
 	}
@@ -63,18 +60,13 @@ func (a *api) event(req *request, kind *call.Event, body Event) (host.Event, err
 		return e, invalidRequest("the event is wrong", FieldError{Path: "data." + kind.By, Message: err.Error()})
 	}
 	e.Subjects = []string{subject}
-	if a.Aliases != nil {
-		others, err := a.Aliases(req.Context(), kind.Name, subject)
-		if err != nil {
-			return e, err
-		}
-		for _, other := range others {
-			if !slices.Contains(e.Subjects, other) {
-				e.Subjects = append(e.Subjects, other)
-			}
+	others, err := a.Aliases(req.Context(), kind.Name, subject)
+	for _, other := range others {
+		if !slices.Contains(e.Subjects, other) {
+			e.Subjects = append(e.Subjects, other)
 		}
 	}
-	return e, nil
+	return e, err
 }
 
 // fillDefaults adds the fields that flows rely on and that are missing: zero values, and the

@@ -44,7 +44,7 @@ func (a *api) problemOf(req *request, err error) *Problem {
 	if t, ok := errors.AsType[interface {
 		error
 		Temporary() bool
-	}](err); ok && t.Temporary() || a.Unreachable != nil && a.Unreachable(err) {
+	}](err); ok && t.Temporary() || a.Unreachable(err) {
 		return unavailable(req, text)
 	}
 	if req.may(ScopeAdmin) {

@@ -71,7 +71,7 @@ func (a *api) readyz(req *request) (reply, error) {
 		}
 		out.Checks = append(out.Checks, c)
 	}
-	if a.Stopping != nil && a.Stopping.Err() != nil {
+	if a.Stopping.Err() != nil {
 		out.Ready = false
 		out.Checks = append(out.Checks, CheckResult{Name: "stopping", Error: "the daemon is stopping and accepts nothing new"})
 	}

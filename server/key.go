@@ -233,13 +233,12 @@ func (k *Keys) unchanged(info fs.FileInfo) bool {
 }
 
 func (a *api) keys(req *request) (reply, error) {
-	list := &KeyList{Keys: []Key{}}
-	if a.Keys != nil {
-		found, err := a.Keys.List()
-		if err != nil {
-			return reply{}, err
-		}
-		list.Keys = nonNil(found)
+	if a.Keys == nil {
+		return ok(&KeyList{[]Key{}})
 	}
-	return ok(list)
+	list, err := a.Keys.List()
+	if err != nil {
+		return reply{}, err
+	}
+	return ok(&KeyList{list})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -306,7 +307,12 @@ func newDaemon(t testing.TB, more ...func(*server.Options)) *daemon {
 		Export: func(_ context.Context, r *host.Report) ([]byte, error) {
 			return []byte("flow: " + r.Run.Flow + "\n"), nil
 		},
-		Metrics: server.NewMetrics("1.2.3"),
+		Metrics:     server.NewMetrics("1.2.3"),
+		Connections: func(context.Context) ([]server.Connection, error) { return nil, nil },
+		Aliases:     func(_ context.Context, _, subject string) ([]string, error) { return []string{subject}, nil },
+		Restore:     func(string, map[string]string) (*plan.Plan, error) { return nil, errors.New("its flow is not here") },
+		Unreachable: func(error) bool { return false },
+		Stopping:    context.Background(),
 	}
 	for _, f := range more {
 		f(&o)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -137,8 +138,8 @@ func TestARealHostBehindTheAPI(t *testing.T) {
 	require.NoError(t, c.Pause(ctx, server.PauseRequest{Scope: host.Flow, Name: "ask", Reason: "lunch"}))
 	holds, err := c.Holds(ctx)
 	require.NoError(t, err)
-	require.Len(t, holds, 1)
-	assert.Equal(t, "lunch", holds[0].Reason)
+	require.Len(t, holds.Holds, 1)
+	assert.Equal(t, "lunch", holds.Holds[0].Reason)
 	require.NoError(t, c.Resume(ctx, server.ResumeRequest{Scope: host.Flow, Name: "ask"}))
 	require.ErrorAs(t, c.Resume(ctx, server.ResumeRequest{Scope: host.Flow, Name: "ask"}), &p)
 	assert.Equal(t, server.NotFound, p.Kind())
@@ -210,7 +211,7 @@ func BenchmarkDurable(b *testing.B) {
 				}
 				return call.Outcome{Status: call.Succeeded, Output: map[string]any{"id": "m"}}
 			})
-			d := newDaemon(b, func(o *server.Options) { o.Host, o.Log = h, nil })
+			d := newDaemon(b, func(o *server.Options) { o.Host, o.Log = h, slog.New(slog.DiscardHandler) })
 			_, key, err := d.keys.Create("bench", server.ScopeRun, time.Time{})
 			require.NoError(b, err)
 			l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -27,32 +27,21 @@ type maskingHandler struct{ slog.Handler }
 // Handle implements slog.Handler.
 func (h maskingHandler) Handle(ctx context.Context, r slog.Record) error {
 	mayShow := mayHoldNumber(r.Message)
-	r.Attrs(func(a slog.Attr) bool {
+	for a := range r.Attrs {
 		mayShow = mayShow || anyString(a.Value, mayHoldNumber)
-		return !mayShow
-	})
+	}
 	if !mayShow { // nearly always
 		return h.Handler.Handle(ctx, r)
 	}
 	known := phoneNumbers{}
 	known.find(r.Message)
-	r.Attrs(func(a slog.Attr) bool {
+	for a := range r.Attrs {
 		known.findIn(a.Value)
-		return true
-	})
-	shows := known.occursIn(r.Message)
-	r.Attrs(func(a slog.Attr) bool {
-		shows = shows || anyString(a.Value, known.occursIn)
-		return !shows
-	})
-	if !shows {
-		return h.Handler.Handle(ctx, r)
 	}
 	out := slog.NewRecord(r.Time, r.Level, known.text(r.Message), r.PC)
-	r.Attrs(func(a slog.Attr) bool {
+	for a := range r.Attrs {
 		out.AddAttrs(known.attr(a))
-		return true
-	})
+	}
 	return h.Handler.Handle(ctx, out)
 }
 
@@ -93,24 +82,22 @@ func (n phoneNumbers) findIn(v slog.Value) {
 	})
 }
 
-// occursIn reports whether there is something to hide in a text.
-func (n phoneNumbers) occursIn(text string) bool { return n.text(text) != text }
-
 // attr hides numbers in an attribute.
 func (n phoneNumbers) attr(a slog.Attr) slog.Attr {
 	a.Value = a.Value.Resolve()
 	switch a.Value.Kind() {
 	case slog.KindGroup:
-		group := make([]any, 0, len(a.Value.Group()))
-		for _, one := range a.Value.Group() {
-			group = append(group, n.attr(one))
+		group := slices.Clone(a.Value.Group())
+		for i := range group {
+			group[i] = n.attr(group[i])
 		}
-		return slog.Group(a.Key, group...)
+		a.Value = slog.GroupValue(group...)
 	case slog.KindString:
 		a.Value = slog.StringValue(n.text(a.Value.String()))
 	case slog.KindAny:
-		if text := fmt.Sprint(a.Value.Any()); n.occursIn(text) {
-			a.Value = slog.StringValue(n.text(text))
+		text := fmt.Sprint(a.Value.Any())
+		if hidden := n.text(text); hidden != text {
+			a.Value = slog.StringValue(hidden)
 		}
 	}
 	return a

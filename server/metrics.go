@@ -32,16 +32,6 @@ type Metrics struct {
 	quality                                          *prometheus.GaugeVec
 
 	flows, actions, classes, kinds, senders labelLimit
-
-	// By the labels before they are limited, so that the vectors are not searched each time.
-	runsByStatus, stepsByStatus cache[[2]string, prometheus.Counter]
-	outcomes                    cache[[3]string, outcome]
-}
-
-// An outcome counts the calls of an action with one outcome and class.
-type outcome struct {
-	calls   prometheus.Counter
-	latency prometheus.Observer
 }
 
 // NewMetrics returns metrics on a registry of their own, with those of the process and the
@@ -92,16 +82,12 @@ func (m *Metrics) Watch(h host.Host) error {
 
 // RunEnded counts a run that ended.
 func (m *Metrics) RunEnded(flow string, status machine.Status) {
-	m.runsByStatus.get([2]string{flow, string(status)}, func(as [2]string) prometheus.Counter {
-		return m.runs.WithLabelValues(m.flows.label(as[0]), as[1])
-	}).Inc()
+	m.runs.WithLabelValues(m.flows.label(flow), string(status)).Inc()
 }
 
 // Step counts a step that ended; it is local.Options.OnStep.
 func (m *Metrics) Step(_ string, s *machine.Step, _ []any) {
-	m.stepsByStatus.get([2]string{cmp.Or(s.Action, s.Kind), string(s.Status)}, func(as [2]string) prometheus.Counter {
-		return m.steps.WithLabelValues(m.actions.label(as[0]), as[1])
-	}).Inc()
+	m.steps.WithLabelValues(m.actions.label(cmp.Or(s.Action, s.Kind)), string(s.Status)).Inc()
 }
 
 // Do counts the calls of do, and how long they take.
@@ -117,21 +103,13 @@ func (m *Metrics) Do(do call.Do) call.Do {
 }
 
 func (m *Metrics) countCall(action string, o *call.Outcome, took time.Duration) {
+	action = m.actions.label(action)
 	class := ""
 	if o.Error != nil {
-		class = cmp.Or(o.Error.Class, "none")
+		class = m.classes.label(cmp.Or(o.Error.Class, "none"))
 	}
-	in := m.outcomes.get([3]string{action, string(o.Status), class}, m.outcome)
-	in.latency.Observe(took.Seconds())
-	in.calls.Inc()
-}
-
-func (m *Metrics) outcome(as [3]string) outcome {
-	action, class := m.actions.label(as[0]), as[2]
-	if class != "" {
-		class = m.classes.label(class)
-	}
-	return outcome{m.calls.WithLabelValues(action, as[1], class), m.latency.WithLabelValues(action)}
+	m.latency.WithLabelValues(action).Observe(took.Seconds())
+	m.calls.WithLabelValues(action, string(o.Status), class).Inc()
 }
 
 // Webhook counts one notification of a webhook by its kind, e.g. "message" or "status", or a
@@ -163,21 +141,10 @@ func (m *Metrics) Quality(senderPhoneID, rating string) {
 	m.quality.WithLabelValues(m.senders.label(senderPhoneID)).Set(value)
 }
 
-// route returns what counts the requests of a route. m may be nil.
-func (m *Metrics) route(path string) func(status int) {
-	if m == nil {
-		return func(int) {}
-	}
-	if path == "" {
-		path = "none"
-	}
-	var codes cache[int, prometheus.Counter]
-	return func(status int) {
-		if status == 0 {
-			status = http.StatusOK // it wrote the answer itself
-		}
-		codes.get(status, func(status int) prometheus.Counter { return m.requests.WithLabelValues(path, strconv.Itoa(status)) }).Inc()
-	}
+// request counts a request to a route, "" for none.
+func (m *Metrics) request(path string, status int) {
+	status = cmp.Or(status, http.StatusOK) // 0: the handler wrote the answer itself
+	m.requests.WithLabelValues(cmp.Or(path, "none"), strconv.Itoa(status)).Inc()
 }
 
 func (a *api) metrics(req *request) (reply, error) {

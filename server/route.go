@@ -39,8 +39,9 @@ var done = reply{status: http.StatusNoContent}
 
 func ok(body any) (reply, error) { return reply{status: http.StatusOK, body: body}, nil }
 
-func (a *api) routes() []route {
-	routes := []route{
+// routes are those of the API.
+func routes() []route {
+	return []route{
 		{"POST", "/v1/flows/{flow}/runs", ScopeRun, (*api).start},
 		{"GET", "/v1/flows", ScopeRead, noParams((*api).flows)},
 		{"GET", "/v1/flows/{flow}", ScopeRead, noParams((*api).flow)},
@@ -53,6 +54,7 @@ func (a *api) routes() []route {
 		{"POST", "/v1/runs/{run}/retry", ScopeRun, noParams(withBody((*api).retry))},
 		{"POST", "/v1/runs/{run}/settle", ScopeAdmin, noParams(withBody((*api).settle))},
 		{"POST", "/v1/runs/{run}/release", ScopeAdmin, noParams(withBody((*api).release))},
+		{"GET", "/v1/runs/{run}/export", ScopeAdmin, noParams((*api).export)},
 
 		{"POST", "/v1/events", ScopeRun, noParams(withBody((*api).deliver))},
 		{"GET", "/v1/connections", ScopeRead, noParams((*api).connections)},
@@ -64,14 +66,8 @@ func (a *api) routes() []route {
 		{"GET", "/v1/openapi.yaml", "", (*api).openapi},
 		{"GET", "/healthz", "", (*api).healthz},
 		{"GET", "/readyz", "", (*api).readyz},
+		{"GET", "/metrics", ScopeRead, (*api).metrics},
 	}
-	if a.Export != nil {
-		routes = append(routes, route{"GET", "/v1/runs/{run}/export", ScopeAdmin, noParams((*api).export)})
-	}
-	if a.Metrics != nil {
-		routes = append(routes, route{"GET", "/metrics", ScopeRead, (*api).metrics})
-	}
-	return routes
 }
 
 // noParams refuses requests with query parameters: one may have been meant for the body, and
@@ -88,7 +84,7 @@ func noParams(answer func(*api, *request) (reply, error)) func(*api, *request) (
 // mux maps the routes; other paths and methods are answered with a problem, too.
 func (a *api) mux() *http.ServeMux {
 	mux, methods := http.NewServeMux(), map[string][]string{}
-	for _, r := range a.routes() {
+	for _, r := range routes() {
 		mux.Handle(r.method+" "+r.path, a.handler(r))
 		methods[r.path] = append(methods[r.path], r.method)
 	}
@@ -111,7 +107,6 @@ func (a *api) mux() *http.ServeMux {
 
 // handler serves, counts and logs the requests of a route.
 func (a *api) handler(r route) http.Handler {
-	count := a.Metrics.route(r.path)
 	return http.HandlerFunc(func(w http.ResponseWriter, r2 *http.Request) {
 		req := &request{w: w, Request: r2}
 		if a.Log.Enabled(req.Context(), slog.LevelDebug) {
@@ -121,7 +116,7 @@ func (a *api) handler(r route) http.Handler {
 		if err != nil {
 			out = a.writeProblem(req, err)
 		}
-		count(out.status)
+		a.Metrics.request(r.path, out.status)
 		if !req.began.IsZero() {
 			a.logRequest(req, out.status)
 		}

@@ -18,7 +18,7 @@ import (
 	"facteur/flow/plan"
 )
 
-// Options are what the API works with. Host and Flows are required.
+// Options are what the API works with. All but Keys and the limits are required.
 type Options struct {
 	Host  host.Host
 	Flows Flows
@@ -28,27 +28,26 @@ type Options struct {
 	// loopback address: requests of web pages, and those whose Host is not the loopback,
 	// are refused then.
 	Open bool
-	// Connections lists the project's connections, by name. nil: there are none.
+	// Connections lists the project's connections, by name.
 	Connections func(ctx context.Context) ([]Connection, error)
-	// Event returns a kind of event that may be delivered, or nil. nil: none may.
+	// Event returns a kind of event that may be delivered, or nil.
 	Event func(name string) *call.Event
-	// Aliases returns all names of the subject of an event. nil: it has no others.
+	// Aliases returns all names of the subject of an event.
 	Aliases func(ctx context.Context, kind, subject string) ([]string, error)
-	// Restore compiles sources that were stored with a run. nil: a run is only started
-	// again with its flow as it is now.
+	// Restore compiles sources that were stored with a run.
 	Restore func(flow string, sources map[string]string) (*plan.Plan, error)
-	// Export writes a run as a flow test, in YAML. nil: it cannot be asked for.
+	// Export writes a run as a flow test, in YAML.
 	Export func(ctx context.Context, r *host.Report) ([]byte, error)
 	// Unreachable reports whether an error means that something the daemon needs cannot be
-	// reached now, besides errors with a method Temporary that returns true. nil: none does.
+	// reached now, besides errors with a method Temporary that returns true.
 	Unreachable func(err error) bool
 	// Checks are what the daemon needs to be ready.
 	Checks  []Check
-	Metrics *Metrics     // nil: none are given
-	Log     *slog.Logger // of requests, at debug, and of failures. nil: none
+	Metrics *Metrics
+	Log     *slog.Logger // of requests, at debug, and of failures
 	// View says what is shown of runs.
 	View View
-	// Stopping ends waits for runs when it ends. nil: never.
+	// Stopping ends waits for runs when it ends.
 	Stopping context.Context
 
 	MaxBody     int64         // in bytes; 0: 1 MiB
@@ -75,9 +74,6 @@ func New(o Options) *http.ServeMux {
 	o.MaxWait = cmp.Or(o.MaxWait, time.Minute)
 	o.MaxRequests = cmp.Or(o.MaxRequests, 512)
 	o.MaxWaits = cmp.Or(o.MaxWaits, 1024)
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	a := &api{Options: o}
 	a.ready.checks = o.Checks
 	return a.mux()

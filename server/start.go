@@ -50,9 +50,6 @@ func (a *api) planForRerun(r *host.Report, latest bool) (*plan.Plan, error) {
 	if latest || p != nil && p.Digest == r.Run.Digest {
 		return p, err
 	}
-	if a.Restore == nil {
-		return nil, problem(Conflict, `rerun it with "latest": true`, "the flow %s has changed since the run started", r.Run.Flow)
-	}
 	if p, err = a.Restore(r.Run.Flow, r.Sources); err != nil {
 		return nil, problem(Conflict, `rerun it with "latest": true`, "the version of the flow %s that the run had can no longer be run: %v", r.Run.Flow, err)
 	}
@@ -175,9 +172,7 @@ func (a *api) await(req *request, run string, wait time.Duration) *host.Result {
 	req.waiting = true
 	ctx, cancel := context.WithTimeout(req.Context(), wait)
 	defer cancel()
-	if a.Stopping != nil {
-		defer context.AfterFunc(a.Stopping, cancel)()
-	}
+	defer context.AfterFunc(a.Stopping, cancel)()
 	result, err := a.Host.Wait(ctx, run)
 	if err != nil {
 		if _, stops := errors.AsType[*host.StoppingError](err); !stops && ctx.Err() == nil {

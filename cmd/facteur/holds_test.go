@@ -62,7 +62,7 @@ func TestDamagedVaultHoldsCalls(t *testing.T) {
 			assert.EqualValues(t, tt.status, d.Status, "%+v", d.Steps)
 			holds, err := r.client.Holds(t.Context())
 			require.NoError(t, err)
-			assert.Empty(t, holds)
+			assert.Empty(t, holds.Holds)
 		})
 	}
 }

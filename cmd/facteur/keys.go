@@ -96,7 +96,7 @@ func (a *app) keysList() *cobra.Command {
 				return project.SystemError(err, "")
 			}
 			if asJSON {
-				return a.printJSON(server.KeyList{Keys: append([]server.Key{}, list...)})
+				return a.printJSON(server.KeyList{Keys: list})
 			}
 			if len(list) == 0 {
 				fmt.Fprintln(a.stderr, "no keys")

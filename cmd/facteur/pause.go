@@ -86,9 +86,9 @@ sends too fast: each such answer halves the rate, which then grows back within a
 				return err
 			}
 			if asJSON {
-				return a.printJSON(server.HoldList{Holds: holds})
+				return a.printJSON(holds)
 			}
-			return a.printHolds(holds)
+			return a.printHolds(holds.Holds)
 		},
 	}
 	f.add(c)

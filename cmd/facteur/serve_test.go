@@ -305,7 +305,7 @@ func TestReload(t *testing.T) {
 	assert.Contains(t, problem.Diagnostics[0].Hint, `did you mean "phone"?`)
 	flows, err := r.client.Flows(t.Context())
 	require.NoError(t, err)
-	names, _ := json.Marshal([]string{flows[0].Flow, flows[1].Flow})
+	names, _ := json.Marshal([]string{flows.Flows[0].Flow, flows.Flows[1].Flow})
 	assert.Equal(t, `["hello","other"]`, string(names), "the old ones are there")
 	r.hangup()
 	r.log.Wait(t, `(?s)the flows have mistakes; they stay as they were.*flow0\.flow\.yaml:\d+:\d+: error: .*\^\^\^`)

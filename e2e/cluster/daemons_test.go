@@ -161,7 +161,7 @@ func TestCluster(t *testing.T) {
 		for _, d := range l.Daemons {
 			keys, err := d.Client().Keys(t.Context())
 			require.NoError(t, err)
-			assert.Len(t, keys, 1)
+			assert.Len(t, keys.Keys, 1)
 			_, err = (&server.Client{URL: "http://" + d.Listen}).Keys(t.Context())
 			assert.Error(t, err, "and there is no way without one")
 		}
