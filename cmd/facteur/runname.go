@@ -117,19 +117,21 @@ func listIDs(runs []server.Run) string {
 	return strings.Join(names, ", ")
 }
 
-// runToChange returns the daemon, and the run that a command has it change.
-func (a *app) runToChange(ctx context.Context, f remoteFlags, what, name string) (d *server.Client, run string, err error) {
-	if d, err = a.daemon(f, what); err == nil {
-		run, err = findRunToChange(ctx, d, name)
+// runsToChange returns the daemon, and the runs that a command has it change: what all names mean is
+// clear before one is changed. "The last one" is refused: another may have been started meanwhile.
+func (a *app) runsToChange(ctx context.Context, f remoteFlags, what string, names ...string) (*server.Client, []string, error) {
+	d, err := a.daemon(f, what)
+	if err != nil {
+		return nil, nil, err
 	}
-	return d, run, err
-}
-
-// findRunToChange finds the run that a command changes. "The last one" is refused: another may have
-// been started meanwhile.
-func findRunToChange(ctx context.Context, d *server.Client, name string) (string, error) {
-	if name == lastRun {
-		return "", project.UserError("facteur runs list shows its id", "%q can be used only to look at a run, not to change one", name)
+	runs := make([]string, len(names))
+	for i, name := range names {
+		if name == lastRun {
+			return nil, nil, project.UserError("facteur runs list shows its id", "%q can be used only to look at a run, not to change one", name)
+		}
+		if runs[i], err = findRun(ctx, d, name); err != nil {
+			return nil, nil, err
+		}
 	}
-	return findRun(ctx, d, name)
+	return d, runs, nil
 }

@@ -60,7 +60,7 @@ func TestFindRun(t *testing.T) {
 	}
 	_, err := findRun(t.Context(), pagedRuns{}, "last")
 	assert.ErrorContains(t, err, "there are no runs yet")
-	_, err = findRunToChange(t.Context(), nil, "last")
+	_, _, err = (&app{}).runsToChange(t.Context(), remoteFlags{server: "http://127.0.0.1:1"}, "", "last")
 	assert.ErrorContains(t, err, `"last" can be used only to look at a run, not to change one`)
 }
 

@@ -18,11 +18,7 @@ func (a *app) runsCancel(f *remoteFlags) *cobra.Command {
 		Short: "Cancel runs: calls in progress finish, and finally runs",
 		Args:  atLeastOne("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := a.daemon(*f, "cancel a run")
-			if err != nil {
-				return err
-			}
-			runs, err := findRunsToChange(c.Context(), d, args)
+			d, runs, err := a.runsToChange(c.Context(), *f, "cancel a run", args...)
 			if err != nil {
 				return err
 			}
@@ -45,17 +41,17 @@ A step whose outcome is unknown may have happened, so it is repeated only with -
 It is better to settle it first: facteur runs settle.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, run, err := a.runToChange(c.Context(), *f, "retry a run", args[0])
+			d, runs, err := a.runsToChange(c.Context(), *f, "retry a run", args[0])
 			if err != nil {
 				return err
 			}
-			if err := d.Retry(c.Context(), run, r); err != nil {
+			if err := d.Retry(c.Context(), runs[0], r); err != nil {
 				if p, ok := errors.AsType[*server.Problem](err); ok {
 					p.Hint = strings.Replace(p.Hint, "retry with resend", "retry with --resend", 1) // as it is written here
 				}
 				return err
 			}
-			fmt.Fprintf(a.stderr, "run %s continues; see: facteur runs show %s\n", run, run)
+			fmt.Fprintf(a.stderr, "run %s continues; see: facteur runs show %[1]s\n", runs[0])
 			return nil
 		},
 	}
@@ -84,15 +80,15 @@ run whose journal no longer fits, the call key.`,
 			if happened == notSent {
 				return project.UserError("if you do not know the message's id, write --sent=", "give either --sent WAMID or --not-sent")
 			}
-			d, run, err := a.runToChange(c.Context(), *f, "settle a step", args[0])
+			d, runs, err := a.runsToChange(c.Context(), *f, "settle a step", args[0])
 			if err != nil {
 				return err
 			}
 			r := server.SettleRequest{Step: args[1], Happened: happened, MessageID: sent}
-			if err := d.Settle(c.Context(), run, r); err != nil {
-				return withHint(err, "facteur runs show "+run+" names its steps")
+			if err := d.Settle(c.Context(), runs[0], r); err != nil {
+				return withHint(err, "facteur runs show "+runs[0]+" names its steps")
 			}
-			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], run)
+			fmt.Fprintf(a.stderr, "step %s of run %s is settled\n", args[1], runs[0])
 			return nil
 		},
 	}
@@ -111,11 +107,11 @@ func (a *app) runsRerun(f *remoteFlags) *cobra.Command {
 the current one with --latest. It repeats every step, whatever the other run has done.`,
 		Args: exactly("RUN"),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, run, err := a.runToChange(c.Context(), *f, "start a run", args[0])
+			d, runs, err := a.runsToChange(c.Context(), *f, "start a run", args[0])
 			if err != nil {
 				return err
 			}
-			started, err := d.Rerun(c.Context(), run, r, s.StartOption)
+			started, err := d.Rerun(c.Context(), runs[0], r, s.StartOption)
 			return a.printStarted(started, err, s)
 		},
 	}

@@ -57,14 +57,8 @@ release the others together.`,
 }
 
 func (a *app) releaseRuns(ctx context.Context, remote remoteFlags, f releaseFlags, names []string) error {
-	d, err := a.daemon(remote, "release a run")
-	if err != nil {
-		return err
-	}
-	var runs []string
-	if len(names) > 0 {
-		runs, err = findRunsToChange(ctx, d, names)
-	} else {
+	d, runs, err := a.runsToChange(ctx, remote, "release a run", names...)
+	if err == nil && len(names) == 0 {
 		runs, err = a.heldRuns(ctx, d, remote, f)
 	}
 	if err != nil || len(runs) == 0 {
@@ -135,17 +129,4 @@ func (a *app) each(runs []string, change func(run string) error, one, all string
 		return &exitError{code: code}
 	}
 	return nil
-}
-
-// findRunsToChange is changing for several runs: what they mean is clear before one is changed.
-func findRunsToChange(ctx context.Context, d *server.Client, names []string) ([]string, error) {
-	var runs []string
-	for _, name := range names {
-		run, err := findRunToChange(ctx, d, name)
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, run)
-	}
-	return runs, nil
 }
