@@ -17,6 +17,7 @@ import (
 	"facteur/cmd/facteur/testbed"
 	"facteur/flow/diag"
 	"facteur/project"
+	"facteur/vault"
 
 	"github.com/spf13/cobra"
 )
@@ -47,7 +48,9 @@ it is deleted if it was pulled through this connection.`,
 		Example: "  facteur templates pull --connection whatsapp_shop",
 		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.pullTemplates(c.Context(), connection, prune)
+			return a.withVault(func(p *project.Project, v *vault.Vault) error {
+				return a.pullTemplates(c.Context(), p, v, connection, prune)
+			})
 		},
 	}
 	c.Flags().StringVar(&connection, "connection", "", "the `name` of the connection")
@@ -55,12 +58,7 @@ it is deleted if it was pulled through this connection.`,
 	return c
 }
 
-func (a *app) pullTemplates(ctx context.Context, name string, prune bool) error {
-	p, v, err := a.projectVault()
-	if err != nil {
-		return err
-	}
-	defer v.Close()
+func (a *app) pullTemplates(ctx context.Context, p *project.Project, v *vault.Vault, name string, prune bool) error {
 	if name == "" {
 		if name = p.OnlyConnection(); name == "" {
 			return project.UserError(`see "facteur vault list"`, "name the connection: --connection NAME")

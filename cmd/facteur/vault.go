@@ -21,14 +21,18 @@ project's data folder.`,
 	}, a.vaultSet(), a.vaultList(), a.vaultCheck(), a.vaultRemove(), a.vaultRotateKey())
 }
 
-// projectVault opens the vault of the project that the working folder belongs to.
-func (a *app) projectVault() (*project.Project, *vault.Vault, error) {
+// withVault calls do with the project that the working folder belongs to, and its vault.
+func (a *app) withVault(do func(*project.Project, *vault.Vault) error) error {
 	p, err := a.open(".")
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	v, err := p.OpenVault(nil)
-	return p, v, err
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	return do(p, v)
 }
 
 func (a *app) vaultRemove() *cobra.Command {
@@ -38,16 +42,13 @@ func (a *app) vaultRemove() *cobra.Command {
 		Short:   "Remove a connection",
 		Args:    exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, v, err := a.projectVault()
-			if err != nil {
-				return err
-			}
-			defer v.Close()
-			if err := v.Remove(c.Context(), args[0]); err != nil {
-				return err
-			}
-			fmt.Fprintf(a.stderr, "connection %s was removed\n", args[0])
-			return nil
+			return a.withVault(func(_ *project.Project, v *vault.Vault) error {
+				if err := v.Remove(c.Context(), args[0]); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.stderr, "connection %s was removed\n", args[0])
+				return nil
+			})
 		},
 	}
 }
@@ -67,16 +68,13 @@ A running daemon picks up the new key by itself and uses it from its next start.
 daemons share runs, give all of them the new file before you restart any of them.`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
-			_, v, err := a.projectVault()
-			if err != nil {
-				return err
-			}
-			defer v.Close()
-			if err := v.RotateKey(); err != nil {
-				return err
-			}
-			fmt.Fprintln(a.stderr, "a new key was created; keep a copy of the key file in a safe place")
-			return nil
+			return a.withVault(func(_ *project.Project, v *vault.Vault) error {
+				if err := v.RotateKey(); err != nil {
+					return err
+				}
+				fmt.Fprintln(a.stderr, "a new key was created; keep a copy of the key file in a safe place")
+				return nil
+			})
 		},
 	}
 }

@@ -18,28 +18,25 @@ func (a *app) vaultCheck() *cobra.Command {
 		Short: "Check that a connection works; for WhatsApp, by asking Meta",
 		Args:  exactly("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, v, err := a.projectVault()
-			if err != nil {
-				return err
-			}
-			defer v.Close()
-			return a.checkConnection(c.Context(), v, args[0], asJSON)
+			return a.withVault(func(_ *project.Project, v *vault.Vault) error {
+				return a.printFindings(checkConnection(c.Context(), v, args[0]), asJSON)
+			})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return c
 }
 
-func (a *app) checkConnection(ctx context.Context, v *vault.Vault, name string, asJSON bool) error {
-	findings := []account.Finding{{Name: "secret", Level: account.OK, Detail: "the connection can be read"}}
-	switch conn, err := v.Resolve(ctx, name); {
+func checkConnection(ctx context.Context, v *vault.Vault, name string) []account.Finding {
+	conn, err := v.Resolve(ctx, name)
+	switch {
 	case err != nil:
 		cause, cure := project.Explain(err)
-		findings = []account.Finding{{Name: "secret", Level: account.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
+		return []account.Finding{{Name: "secret", Level: account.Fail, Detail: "the connection cannot be read", Cause: cause, Cure: cure}}
 	case conn.App == vault.WhatsApp:
-		findings = account.CheckConnection(ctx, nil, conn)
+		return account.CheckConnection(ctx, nil, conn)
 	}
-	return a.printFindings(findings, asJSON)
+	return []account.Finding{{Name: "secret", Level: account.OK, Detail: "the connection can be read"}}
 }
 
 // printFindings shows what was found. One that is bad makes the command fail.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -19,28 +20,27 @@ func (a *app) vaultList() *cobra.Command {
 		Short: "List the connections, without their secrets",
 		Args:  none,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, v, err := a.projectVault()
-			if err != nil {
-				return err
-			}
-			defer v.Close()
-			infos, err := v.List(c.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(daemon.Connections(infos))
-			}
-			w := a.table()
-			fmt.Fprintln(w, "NAME\tAPP\tBACKEND\tREADY\tHINT\tCREATED\tUPDATED\tREFRESHED")
-			for _, i := range infos {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.App, i.Backend, ready(i), i.Hint, date(i.CreatedAt), date(i.UpdatedAt), date(i.RefreshedAt))
-			}
-			return w.Flush()
+			return a.withVault(func(_ *project.Project, v *vault.Vault) error { return a.listConnections(c.Context(), v, asJSON) })
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
 	return c
+}
+
+func (a *app) listConnections(ctx context.Context, v *vault.Vault, asJSON bool) error {
+	infos, err := v.List(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(daemon.Connections(infos))
+	}
+	w := a.table()
+	fmt.Fprintln(w, "NAME\tAPP\tBACKEND\tREADY\tHINT\tCREATED\tUPDATED\tREFRESHED")
+	for _, i := range infos {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Name, i.App, i.Backend, ready(i), i.Hint, date(i.CreatedAt), date(i.UpdatedAt), date(i.RefreshedAt))
+	}
+	return w.Flush()
 }
 
 func ready(i vault.Info) string {

@@ -38,7 +38,9 @@ a secret as an argument.
 			if len(args) == 0 {
 				return project.UserError(`see "facteur vault set --help"`, "facteur vault set takes the NAME of a connection")
 			}
-			return a.setConnection(c.Context(), args[0], vault.App(strings.ToUpper(app)), args[1:])
+			return a.withVault(func(p *project.Project, v *vault.Vault) error {
+				return a.setConnection(c.Context(), p, v, args[0], vault.App(strings.ToUpper(app)), args[1:])
+			})
 		},
 	}
 	c.Flags().StringVar(&app, "app", "", "the app: WHATSAPP, HTTP or WEBHOOK (default: taken from facteur.yaml or the flows that use the connection, else WHATSAPP)")
@@ -66,12 +68,7 @@ func fieldsOfApps() string {
 	return strings.TrimSpace(b.String())
 }
 
-func (a *app) setConnection(ctx context.Context, name string, app vault.App, args []string) error {
-	p, v, err := a.projectVault()
-	if err != nil {
-		return err
-	}
-	defer v.Close()
+func (a *app) setConnection(ctx context.Context, p *project.Project, v *vault.Vault, name string, app vault.App, args []string) error {
 	if app == "" {
 		app = p.AppOf(name)
 	}

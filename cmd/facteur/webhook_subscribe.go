@@ -28,18 +28,15 @@ With --override, Meta sends them to this daemon, whatever the app's address is. 
 the address at once, so the daemon must be running and reachable at its public URL.`,
 		Args: exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, v, conn, err := a.whatsappConnection(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			defer v.Close()
-			callback := ""
-			if override {
-				if callback, err = callbackURL(p, public, args[0]); err != nil {
-					return err
+			return a.withWhatsApp(c.Context(), args[0], func(p *project.Project, conn vault.Connection) (err error) {
+				callback := ""
+				if override {
+					if callback, err = callbackURL(p, public, args[0]); err != nil {
+						return err
+					}
 				}
-			}
-			return a.printFindings(account.SubscribeWebhooks(c.Context(), nil, conn, callback), asJSON)
+				return a.printFindings(account.SubscribeWebhooks(c.Context(), nil, conn, callback), asJSON)
+			})
 		},
 	}
 	c.Flags().BoolVar(&override, "override", false, "send the webhooks to this daemon's public URL, whatever the app's address is")
@@ -56,16 +53,13 @@ func (a *app) webhookCheck() *cobra.Command {
 		Short: "Verify the public URL the way Meta does",
 		Args:  exactly("CONNECTION"),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, v, conn, err := a.whatsappConnection(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			defer v.Close()
-			callback, err := callbackURL(p, public, args[0])
-			if err != nil {
-				return err
-			}
-			return a.printFindings(account.CheckCallback(c.Context(), nil, conn, callback), asJSON)
+			return a.withWhatsApp(c.Context(), args[0], func(p *project.Project, conn vault.Connection) error {
+				callback, err := callbackURL(p, public, args[0])
+				if err != nil {
+					return err
+				}
+				return a.printFindings(account.CheckCallback(c.Context(), nil, conn, callback), asJSON)
+			})
 		},
 	}
 	c.Flags().StringVar(&public, "public-url", "", "the public URL of the daemon (default: server.public_url in facteur.yaml)")
@@ -73,21 +67,18 @@ func (a *app) webhookCheck() *cobra.Command {
 	return c
 }
 
-// whatsappConnection reads a connection of the project of the working folder.
-func (a *app) whatsappConnection(ctx context.Context, name string) (*project.Project, *vault.Vault, vault.Connection, error) {
-	p, v, err := a.projectVault()
-	if err != nil {
-		return nil, nil, vault.Connection{}, err
-	}
-	conn, err := v.Resolve(ctx, name)
-	if err == nil && conn.App != vault.WhatsApp {
-		err = project.UserError("name a connection of app WHATSAPP", "connection %s is for %s", name, conn.App)
-	}
-	if err != nil {
-		v.Close()
-		return nil, nil, conn, err
-	}
-	return p, v, conn, nil
+// withWhatsApp calls do with a WhatsApp connection of the project of the working folder.
+func (a *app) withWhatsApp(ctx context.Context, name string, do func(*project.Project, vault.Connection) error) error {
+	return a.withVault(func(p *project.Project, v *vault.Vault) error {
+		conn, err := v.Resolve(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case conn.App != vault.WhatsApp:
+			return project.UserError("name a connection of app WHATSAPP", "connection %s is for %s", name, conn.App)
+		}
+		return do(p, conn)
+	})
 }
 
 // callbackURL is the address of a connection's webhooks as the world sees it.
