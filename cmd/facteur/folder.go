@@ -29,17 +29,8 @@ func (f *folder) close() {
 	}
 }
 
-// openFolder opens the data folder of the project of the working folder for reading.
-func (a *app) openFolder(ctx context.Context) (*folder, error) {
-	p, err := a.open(".")
-	if err != nil {
-		return nil, err
-	}
-	return a.folderOf(ctx, p)
-}
-
-// folderOf opens the data folder of a project for reading.
-func (a *app) folderOf(ctx context.Context, p *project.Project) (_ *folder, err error) {
+// openFolder opens the data folder of a project for reading.
+func (a *app) openFolder(ctx context.Context, p *project.Project) (_ *folder, err error) {
 	f := &folder{people: server.View{Numbers: p.Server.ShowPhoneNumbers}}
 	defer func() {
 		if err != nil {

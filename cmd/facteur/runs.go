@@ -182,7 +182,11 @@ func (a *app) withRunReader(ctx context.Context, f remoteFlags, read func(runRea
 	if c != nil {
 		return read(c)
 	}
-	folder, err := a.openFolder(ctx)
+	p, err := a.open(".")
+	if err != nil {
+		return err
+	}
+	folder, err := a.openFolder(ctx, p)
 	if err != nil {
 		return err
 	}

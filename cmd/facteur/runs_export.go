@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if err != nil {
 		return err
 	}
-	f, err := a.folderOf(ctx, p)
+	f, err := a.openFolder(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -68,15 +69,7 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 	if err != nil {
 		return err
 	}
-	c := newChecker()
-	checked, err := c.project(p.Root)
-	if err != nil {
-		return err
-	}
-	if checked == nil {
-		return a.diagnose(c.found)
-	}
-	test, err := exportOf(ctx, checked, r, keep)
+	test, err := exportOf(ctx, p, r, keep)
 	if err != nil {
 		return err
 	}
@@ -99,7 +92,11 @@ func (a *app) exportRun(ctx context.Context, remote remoteFlags, run, out string
 }
 
 // exportOf makes a flow test of a run by the flow that the project has now.
-func exportOf(ctx context.Context, p *testbed.Project, r *host.Report, keep bool) (*export.Test, error) {
+func exportOf(ctx context.Context, loaded *project.Project, r *host.Report, keep bool) (*export.Test, error) {
+	p, err := testbed.Of(loaded)
+	if err != nil {
+		return nil, err
+	}
 	names, err := p.Index()
 	if err != nil {
 		return nil, err
@@ -139,13 +136,9 @@ func (a *app) writeExport(out string, text []byte) error {
 // exportFor writes a run as a flow test for the API: that the run, or its flow, cannot be exported
 // is a *host.StateError.
 func exportFor(ctx context.Context, root string, r *host.Report) ([]byte, error) {
-	c := newChecker()
-	p, err := c.project(root)
-	if err != nil {
+	p, found, err := project.Load(root)
+	if err = cmp.Or(err, found.Err()); err != nil {
 		return nil, err
-	}
-	if p == nil {
-		return nil, c.found.Err()
 	}
 	test, err := exportOf(ctx, p, r, false)
 	if e, ok := errors.AsType[*project.Error](err); ok && !e.System {
