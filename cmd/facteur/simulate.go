@@ -3,10 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"time"
 
 	"facteur/actions/whatsapp/simulator"
@@ -123,17 +120,11 @@ func (a *app) simulate(ctx context.Context, path string, f simulateFlags) error 
 	if f.webhook != "" {
 		go a.subscribe(ctx, api, simulator.Webhook{URL: f.webhook, VerifyToken: f.verifyToken})
 	}
-	return serveHTTP(ctx, listener, api)
-}
-
-// serveHTTP serves until ctx ends, and then cuts requests off: a simulator has nothing to lose.
-func serveHTTP(ctx context.Context, listener net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return project.SystemError(err, "")
+	err = server.Serve(ctx, listener, api, server.ServeOptions{WriteTimeout: -1, Drain: 1}) // it has nothing to lose
+	if ctx.Err() != nil {
+		return nil
 	}
-	return nil
+	return project.SystemError(err, "")
 }
 
 // printSimulator prints where the simulator is, and how flows reach it.
