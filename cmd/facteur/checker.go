@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,10 +56,7 @@ func (c *checker) project(path string) (*testbed.Project, error) {
 
 // path checks what a command-line argument names.
 func (c *checker) path(path string) error {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return noFile(path, project.FlowSuffix)
-	}
+	info, err := stat(path, project.FlowSuffix)
 	if err != nil {
 		return err
 	}
@@ -71,8 +66,7 @@ func (c *checker) path(path string) error {
 	if _, err := c.project(path); err != nil {
 		return err
 	}
-	var files []string
-	err = walk(path, func(file string) { files = append(files, file) })
+	files, err := walk(path, isOurs)
 	if err != nil {
 		return err
 	}
@@ -87,21 +81,26 @@ func (c *checker) path(path string) error {
 	return nil
 }
 
-// walk calls f for each of our files below a folder, in order. Hidden folders are
-// passed over; projects inside are not.
-func walk(root string, f func(file string)) error {
-	return filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+// isOurs reports whether a file of that name is a flow, a flow test or a project file.
+func isOurs(name string) bool {
+	return name == project.FileName || strings.HasSuffix(name, project.FlowSuffix) || strings.HasSuffix(name, project.TestSuffix)
+}
+
+// walk lists the files below a folder by their names, in order. Hidden folders are passed over;
+// projects inside are not.
+func walk(root string, wants func(name string) bool) (files []string, err error) {
+	err = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case path != root && project.SkipDir(d):
 			return filepath.SkipDir
-		case d.IsDir():
-		case d.Name() == project.FileName, strings.HasSuffix(path, project.FlowSuffix), strings.HasSuffix(path, project.TestSuffix):
-			f(path)
+		case !d.IsDir() && wants(d.Name()):
+			files = append(files, path)
 		}
 		return nil
 	})
+	return files, err
 }
 
 func (c *checker) file(path string) error {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -70,9 +67,7 @@ func (a *app) dev(ctx context.Context, path string, f devFlags) error {
 			return project.UserError("choose one such as 127.0.0.1:8080, or use facteur serve", "%s is not a loopback address, so anybody who can reach it could run flows", address)
 		}
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return noFile(path, project.FlowSuffix)
-	} else if err != nil {
+	if _, err := stat(path, project.FlowSuffix); err != nil {
 		return err
 	}
 	p, err := a.open(path)

@@ -24,10 +24,8 @@ func kindOfFile(suffix string) string {
 // wantFile refuses a path that is no file, or does not have the suffix. The hint lists the files
 // that are there, the most similar name first.
 func wantFile(path, suffix string) error {
-	info, err := os.Stat(path)
+	info, err := stat(path, suffix)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return noFile(path, suffix)
 	case err != nil:
 		return err
 	case info.IsDir():
@@ -42,20 +40,22 @@ func wantFile(path, suffix string) error {
 	return nil
 }
 
-// noFile is the error that a file is missing, with similar ones as a hint.
-func noFile(path, suffix string) error {
-	return project.UserError(nearFiles(path, suffix), "there is no file or folder %s", path)
+// stat is os.Stat for a path of the command line. The hint lists similar files with the suffix.
+func stat(path, suffix string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = project.UserError(nearFiles(path, suffix), "there is no file or folder %s", path)
+	}
+	return info, err
 }
 
 // wantProject refuses a path that does not exist: the project above it would not be what was meant.
 func wantProject(path string) error {
-	switch _, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return project.UserError("name the folder of a project, the one with "+project.FileName, "there is no folder %s", path)
-	case err != nil:
-		return err
 	}
-	return nil
+	return err
 }
 
 // maxSearched bounds the files and folders that are searched for a hint.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -114,31 +113,25 @@ func (a *app) test(ctx context.Context, paths []string, f testFlags) error {
 // testFiles lists the tests that arguments name, each once; swept are those found in folders.
 func testFiles(paths []string) (files, swept []string, err error) {
 	for _, path := range paths {
-		before := len(files)
-		info, err := os.Stat(path)
-		if err == nil && !info.IsDir() {
+		info, err := stat(path, project.TestSuffix)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !info.IsDir() {
 			if err := wantFile(path, project.TestSuffix); err != nil {
 				return nil, nil, err
 			}
 			files = append(files, path)
 			continue
 		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil, noFile(path, project.TestSuffix)
-		}
-		if err == nil {
-			err = walk(path, func(file string) {
-				if strings.HasSuffix(file, project.TestSuffix) {
-					files, swept = append(files, file), append(swept, file)
-				}
-			})
-		}
+		below, err := walk(path, func(name string) bool { return strings.HasSuffix(name, project.TestSuffix) })
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(files) == before {
+		if len(below) == 0 {
 			return nil, nil, project.UserError("tests end in "+project.TestSuffix, "there is no flow test below %s", path)
 		}
+		files, swept = append(files, below...), append(swept, below...)
 	}
 	slices.Sort(files)
 	return slices.Compact(files), swept, nil
