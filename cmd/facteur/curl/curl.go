@@ -128,19 +128,12 @@ func shellWords(text string) ([]string, error) {
 	for i := 0; i < len(text); {
 		c := text[i]
 		switch {
-		case c == '\'' || c == '$' && strings.HasPrefix(text[i:], "$'"):
-			start := i
-			var err error
-			if i, err = quoted(&word, text, i); err != nil {
-				return nil, fmt.Errorf("the quote in line %d does not end", 1+strings.Count(text[:start], "\n"))
+		case c == '\'' || c == '"' || strings.HasPrefix(text[i:], "$'"):
+			end := quoted(&word, text, i)
+			if end < 0 {
+				return nil, fmt.Errorf("the quote in line %d does not end", 1+strings.Count(text[:i], "\n"))
 			}
-			open = true
-		case c == '"':
-			start := i
-			if i = doubleQuoted(&word, text, i+1); i < 0 {
-				return nil, fmt.Errorf("the quote in line %d does not end", 1+strings.Count(text[:start], "\n"))
-			}
-			open = true
+			open, i = true, end
 		case c == '\\' || c == '^':
 			rest := strings.TrimLeft(text[i+1:], " \t\r")
 			switch {
@@ -166,30 +159,28 @@ func shellWords(text string) ([]string, error) {
 	return words, nil
 }
 
-var errOpenQuote = errors.New("the quote does not end")
-
-// quoted reads '…' and $'…', and returns where it ends.
-func quoted(word *strings.Builder, text string, i int) (int, error) {
-	if text[i] == '\'' {
-		end := strings.IndexByte(text[i+1:], '\'')
-		if end < 0 {
-			return 0, errOpenQuote
-		}
-		word.WriteString(text[i+1 : i+1+end])
-		return i + end + 2, nil
+// quoted reads '…', "…" or $'…' at i, and returns where it ends, -1 if it does not.
+func quoted(word *strings.Builder, text string, i int) int {
+	quote, ansi := text[i], text[i] == '$'
+	if ansi {
+		quote, i = '\'', i+1
 	}
-	for i += 2; i < len(text); i++ {
+	for i++; i < len(text); i++ {
 		switch c := text[i]; {
-		case c == '\'':
-			return i + 1, nil
-		case c == '\\' && i+1 < len(text):
+		case c == quote:
+			return i + 1
+		case c == '\\' && ansi && i+1 < len(text):
+			i += ansiEscape(word, text[i+1:])
+		case c == '\\' && quote == '"' && i+1 < len(text) && strings.IndexByte("\\\"$`\n", text[i+1]) >= 0:
 			i++
-			i += ansiEscape(word, text[i:]) - 1
+			if text[i] != '\n' {
+				word.WriteByte(text[i])
+			}
 		default:
 			word.WriteByte(c)
 		}
 	}
-	return 0, errOpenQuote
+	return -1
 }
 
 // ansiEscape writes what stands behind a backslash in $'…', and returns its length.
@@ -221,23 +212,4 @@ func ansiEscape(word *strings.Builder, text string) int {
 	word.WriteByte('\\')
 	word.WriteByte(text[0])
 	return 1
-}
-
-// doubleQuoted reads the inside of "…" from i on, and returns where it ends, -1 if it
-// does not.
-func doubleQuoted(word *strings.Builder, text string, i int) int {
-	for ; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			return i + 1
-		case c == '\\' && i+1 < len(text) && strings.IndexByte("\\\"$`\n", text[i+1]) >= 0:
-			i++
-			if text[i] != '\n' {
-				word.WriteByte(text[i])
-			}
-		default:
-			word.WriteByte(c)
-		}
-	}
-	return -1
 }
