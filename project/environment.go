@@ -66,43 +66,43 @@ func (f *File) UnknownVariables(environ []string) (found []UnknownVariable) {
 
 // overlay returns a value, overridden by the environment variables whose names begin with name.
 func overlay(name string, t *schema.Type, value any, env func(string) (string, bool)) (any, error) {
+	object, _ := value.(map[string]any)
+	members := map[string]*schema.Type{}
 	switch t.Kind {
 	case schema.Object:
-		object, _ := value.(map[string]any)
 		for _, f := range t.Fields {
-			v, err := overlay(name+"_"+strings.ToUpper(f.Name), f.Type, object[f.Name], env)
-			if err != nil {
-				return nil, err
-			}
-			if v != nil {
-				if object == nil {
-					object = map[string]any{}
-				}
-				object[f.Name] = v
-			}
+			members[f.Name] = f.Type
 		}
-		if object == nil {
-			return nil, nil
-		}
-		return object, nil
 	case schema.Map:
-		object, _ := value.(map[string]any)
-		for _, key := range slices.Sorted(maps.Keys(object)) {
-			v, err := overlay(name+"_"+strings.ToUpper(key), schema.Infer(object[key]), object[key], env)
-			if err != nil {
-				return nil, err
+		for key, v := range object {
+			members[key] = schema.Infer(v)
+		}
+	default:
+		if text, ok := env(name); ok {
+			return fromVariable(name, t, text)
+		}
+		return value, nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		v, err := overlay(name+"_"+strings.ToUpper(key), members[key], object[key], env)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			if object == nil {
+				object = map[string]any{}
 			}
 			object[key] = v
 		}
-		if object == nil {
-			return nil, nil
-		}
-		return object, nil
 	}
-	text, ok := env(name)
-	if !ok {
-		return value, nil
+	if object == nil {
+		return nil, nil
 	}
+	return object, nil
+}
+
+// fromVariable returns the value of an environment variable. A list is JSON, or has commas.
+func fromVariable(name string, t *schema.Type, text string) (any, error) {
 	if t.Kind == schema.List && !strings.HasPrefix(strings.TrimSpace(text), "[") {
 		var list []any
 		for part := range strings.SplitSeq(text, ",") {
