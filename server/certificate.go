@@ -26,12 +26,8 @@ type fileVersion struct {
 	size int64
 }
 
-// LoadCert reads a certificate and its key. log, which may be nil, is told when new ones
-// cannot be read.
+// LoadCert reads a certificate and its key. log is told when new ones cannot be read.
 func LoadCert(certFile, keyFile string, log *slog.Logger) (*CertFiles, error) {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	c := &CertFiles{certFile: certFile, keyFile: keyFile, log: log}
 	seen, err := c.readVersions()
 	if err != nil {

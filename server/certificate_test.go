@@ -85,10 +85,10 @@ func TestACertificateIsReplacedWithoutAStop(t *testing.T) {
 
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
 	dir := t.TempDir()
-	_, err := server.LoadCert(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), nil)
+	_, err := server.LoadCert(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), slog.New(slog.DiscardHandler))
 	assert.ErrorContains(t, err, "cert.pem")
 	writeCert(t, dir, "first.test", began)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "key.pem"), []byte("no key"), 0o600))
-	_, err = server.LoadCert(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), nil)
+	_, err = server.LoadCert(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), slog.New(slog.DiscardHandler))
 	assert.ErrorContains(t, err, "the certificate in ")
 }

@@ -7,3 +7,6 @@ func Routes() (out [][3]string) {
 	}
 	return out
 }
+
+// OpenAPI returns the description of the API.
+func OpenAPI() []byte { return openapi }

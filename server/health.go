@@ -82,10 +82,9 @@ func (a *api) readyz(req *request) (reply, error) {
 	return reply{status: status, body: out}, nil
 }
 
+// The description of the API.
+//
 //go:embed openapi.yaml
 var openapi []byte
-
-// OpenAPI returns the description of the API.
-func OpenAPI() []byte { return openapi }
 
 func (a *api) openapi(req *request) (reply, error) { return a.text(req, "application/yaml", openapi) }
