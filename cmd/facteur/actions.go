@@ -44,13 +44,15 @@ func (a *app) actionsCommand() *cobra.Command {
 				if len(args) > 1 {
 					return printKind(a.stdout, sig, args[1:])
 				}
-				return printAction(a.stdout, sig)
+				printAction(a.stdout, sig)
+				return nil
 			}
 			if event := catalog.Event(args[0]); event != nil {
 				if len(args) > 1 {
 					return project.UserError("facteur actions "+args[0], "%s is an event and has no kinds", args[0])
 				}
-				return printEvent(a.stdout, event)
+				printEvent(a.stdout, event)
+				return nil
 			}
 			return project.UserError(diag.DidYouMean(args[0], "actions and events", append(names, events...)), "there is no action %q", args[0])
 		},
@@ -64,7 +66,7 @@ func firstSentence(doc string) string {
 	return doc
 }
 
-func printAction(out io.Writer, sig *call.Signature) error {
+func printAction(out io.Writer, sig *call.Signature) {
 	fmt.Fprintf(out, "%s\n\n  %s\n\n", sig.Name, wrap(sig.Doc, "  "))
 	switch {
 	case sig.App == "":
@@ -81,7 +83,6 @@ func printAction(out io.Writer, sig *call.Signature) error {
 	printFields(out, sig.In, "  ", 0)
 	fmt.Fprintln(out, "\noutputs:")
 	printFields(out, sig.Out, "  ", 0)
-	return nil
 }
 
 // printKind prints what one case of a union takes, and one of a union inside of it.
@@ -124,10 +125,9 @@ func unionIn(t *schema.Type, depth int) *schema.Type {
 	return nil
 }
 
-func printEvent(out io.Writer, e *call.Event) error {
+func printEvent(out io.Writer, e *call.Event) {
 	fmt.Fprintf(out, "%s\n\n  %s\n\nwait_for: {event: %s, %s: …}\n\nevent:\n", e.Name, wrap(e.Doc, "  "), e.Name, e.By)
 	printFields(out, e.Type, "  ", 0)
-	return nil
 }
 
 // maxDepth bounds how deep the reference goes into messages.

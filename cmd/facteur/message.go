@@ -99,37 +99,21 @@ func (a *app) migrateMessage(file string) error {
 
 // formatBody writes a body for people: who gets it first, then the message.
 func formatBody(body map[string]any) ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
 	order := whatsapp.BodyType().Names()
 	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(body)), func(name string) bool { return slices.Contains(order, name) })
+	var members [][]byte
 	for _, name := range append(order, rest...) {
-		v, ok := body[name]
-		if !ok {
-			continue
+		if v, ok := body[name]; ok {
+			member, err := schema.AppendJSON(append(schema.AppendText(nil, name), ':'), v)
+			if err != nil {
+				return nil, err
+			}
+			members = append(members, member)
 		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		text, err := schema.AppendJSON(nil, v)
-		if err != nil {
-			return nil, err
-		}
-		key, err := schema.AppendJSON(nil, name)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(key)
-		b.WriteByte(':')
-		b.Write(text)
 	}
-	b.WriteByte('}')
 	var out bytes.Buffer
-	if err := json.Indent(&out, b.Bytes(), "", "  "); err != nil {
-		return nil, err
-	}
-	out.WriteByte('\n')
-	return out.Bytes(), nil
+	err := json.Indent(&out, slices.Concat([]byte("{"), bytes.Join(members, []byte(",")), []byte("}\n")), "", "  ")
+	return out.Bytes(), err
 }
 
 // A bodyFinding is what is wrong with one body.

@@ -18,8 +18,6 @@ type progress struct {
 	known int // how many sensitive values the mask has
 }
 
-func (a *app) newProgress() *progress { return &progress{app: a, mask: record.NewMask(nil)} }
-
 // show prints a step that ended. The sensitive values only grow from call to call.
 func (a *progress) show(_ string, s *machine.Step, sensitive []any) {
 	a.mask.Add(sensitive[a.known:])

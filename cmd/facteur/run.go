@@ -92,7 +92,7 @@ func (a *app) runFlow(ctx context.Context, path string, f runFlags) error {
 
 	options := w.options(hard)
 	if !f.json {
-		options.OnStep = a.newProgress().show
+		options.OnStep = (&progress{app: a, mask: record.NewMask(nil)}).show
 	}
 	began := time.Now()
 	foreground := local.New(options)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -66,7 +67,7 @@ func (a *replayTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return a.recorded(req, c, int(status)), nil
 	case timedOut:
 		_ = a.sleep(req.Context(), 365*24*time.Hour)
-		return nil, &net.OpError{Op: "read", Net: "tcp", Err: timedOutError{}}
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 	case o.Status == call.Unknown:
 		return nil, reset()
 	case o.Error != nil && o.Error.Code == "network" && o.Retryable:
@@ -141,9 +142,3 @@ func reset() error { return &net.OpError{Op: "read", Net: "tcp", Err: syscall.EC
 
 // notReached is the error of a request that was never sent: the recorder leaves it out.
 func notReached(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
-
-type timedOutError struct{}
-
-func (timedOutError) Error() string   { return "no answer came in time" }
-func (timedOutError) Timeout() bool   { return true }
-func (timedOutError) Temporary() bool { return true }
