@@ -31,27 +31,14 @@ func Lock(path string) (unlock func(), err error) {
 }
 
 // Replace writes a file so that a crash leaves the old one or the new one.
-func Replace(path string, content []byte) (err error) {
+func Replace(path string, content []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err := tmp.Write(content); err != nil {
-		return err
-	}
-	if err := give(tmp.Name(), path); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
+	defer os.Remove(tmp.Name()) // fails once it was renamed
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, give(tmp.Name(), path), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
