@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -104,18 +105,17 @@ func (d *Daemon) logCallback(c vault.Connection, callback string) error {
 
 // selfTest makes Meta's verification request to the public URL of each connection.
 func (d *Daemon) selfTest(ctx context.Context) {
-	for _, name := range d.flows.connections() {
-		c, err := d.vault.Resolve(ctx, name)
-		if err != nil || c.App != vault.WhatsApp || c.Secret("verify_token").IsZero() {
+	for c := range d.whatsappConnections(ctx) {
+		if c.Secret("verify_token").IsZero() {
 			continue
 		}
-		for _, f := range account.CheckCallback(ctx, nil, c, d.publicURL()+WebhookPath(name)) {
+		for _, f := range account.CheckCallback(ctx, nil, c, d.publicURL()+WebhookPath(c.Name)) {
 			switch {
 			case f.Name == "address" || ctx.Err() != nil: // which may well be a proxy's on this machine
 			case f.Level == account.OK:
-				d.log.Info("self-test", "connection", name, "check", f.Name, "detail", f.Detail)
+				d.log.Info("self-test", "connection", c.Name, "check", f.Name, "detail", f.Detail)
 			case f.Level == account.Fail: // lesser ones were logged already
-				d.log.Warn("self-test: Meta's webhooks do not reach this daemon", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+				d.log.Warn("self-test: Meta's webhooks do not reach this daemon", "connection", c.Name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
 			}
 		}
 	}
@@ -124,11 +124,7 @@ func (d *Daemon) selfTest(ctx context.Context) {
 // checkAccounts checks the connections at Meta, and logs what is about to go wrong: a token that
 // expires, a number with a low quality rating.
 func (d *Daemon) checkAccounts(ctx context.Context) {
-	for _, name := range d.flows.connections() {
-		c, err := d.vault.Resolve(ctx, name)
-		if err != nil || c.App != vault.WhatsApp {
-			continue
-		}
+	for c := range d.whatsappConnections(ctx) {
 		for _, f := range account.CheckConnection(ctx, nil, c) {
 			if ctx.Err() != nil {
 				return
@@ -137,7 +133,19 @@ func (d *Daemon) checkAccounts(ctx context.Context) {
 				d.metrics.Quality(c.Get("sender_phone_id"), f.Detail)
 			}
 			if f.Level != account.OK && f.Detail != "not checked" {
-				d.log.Warn("connection", "connection", name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+				d.log.Warn("connection", "connection", c.Name, "check", f.Name, "detail", f.Detail, "cause", f.Cause, "hint", f.Cure)
+			}
+		}
+	}
+}
+
+// whatsappConnections yields the WhatsApp connections that can be used.
+func (d *Daemon) whatsappConnections(ctx context.Context) iter.Seq[vault.Connection] {
+	return func(yield func(vault.Connection) bool) {
+		for _, name := range d.flows.connections() {
+			c, err := d.vault.Resolve(ctx, name)
+			if err == nil && c.App == vault.WhatsApp && !yield(c) {
+				return
 			}
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"facteur/flow/temporal"
@@ -46,11 +45,11 @@ func newTemporalEngine(p *project.Project) (*temporalEngine, error) {
 	}
 	switch key := os.Getenv("TEMPORAL_API_KEY"); {
 	case f.APIKeyFile != "":
-		file := &apiKeyFile{path: p.Abs(f.APIKeyFile)}
-		if _, err := file.key(context.Background()); err != nil {
+		file := p.Abs(f.APIKeyFile)
+		if _, err := readAPIKey(file); err != nil {
 			return nil, project.UserError("", "temporal.api_key_file: %w", err)
 		}
-		e.options.APIKey = file.key
+		e.options.APIKey = func(context.Context) (string, error) { return readAPIKey(file) }
 	case key != "":
 		e.options.APIKey = func(context.Context) (string, error) { return key, nil }
 	}
@@ -94,33 +93,16 @@ func temporalTLS(p *project.Project, f *project.TemporalTLS) (*tls.Config, error
 	return config, nil
 }
 
-// An apiKeyFile is a file with an API key, which may be replaced at any time.
-type apiKeyFile struct {
-	path string
-
-	mu   sync.Mutex
-	at   time.Time
-	text string
-}
-
-// apiKeyTTL is how long a key is used without reading its file again: each request needs it.
-const apiKeyTTL = 10 * time.Second
-
-func (f *apiKeyFile) key(context.Context) (string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if time.Since(f.at) < apiKeyTTL {
-		return f.text, nil
-	}
-	text, err := os.ReadFile(f.path)
+// readAPIKey reads an API key from its file, for each request: it may be replaced at any time.
+func readAPIKey(path string) (string, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
 	if text = bytes.TrimSpace(text); len(text) == 0 {
-		return "", fmt.Errorf("%s is empty", f.path)
+		return "", fmt.Errorf("%s is empty", path)
 	}
-	f.at, f.text = time.Now(), string(text)
-	return f.text, nil
+	return string(text), nil
 }
 
 // lock locks the folder against all daemons, whatever their engine: only one may have what is in
