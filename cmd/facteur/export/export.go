@@ -140,20 +140,21 @@ func (x *exporter) note(format string, args ...any) {
 func (x *exporter) write(ctx context.Context) ([]byte, error) {
 	before := slices.Clone(x.notes)
 	c, err := x.replayUntilStable(ctx, false)
-	if err == nil && x.differences(c) > 0 {
+	if err != nil {
+		return nil, err
+	}
+	if different := x.differences(c); different > 0 {
 		after := x.notes
 		x.notes = before
 		held, err := x.replayUntilStable(ctx, true)
 		if err != nil {
 			return nil, err
 		}
-		if len(held.holds) > 0 && x.differences(held) < x.differences(c) {
-			return x.text(held), nil
+		if len(held.holds) > 0 && x.differences(held) < different {
+			c = held
+		} else {
+			x.notes = after
 		}
-		x.notes = after
-	}
-	if err != nil {
-		return nil, err
 	}
 	return x.text(c), nil
 }
@@ -179,30 +180,13 @@ func (x *exporter) text(c *replay) []byte {
 		b.WriteString("Phone numbers, names and ids are made up; what people wrote is kept.\n")
 	}
 	fmt.Fprintf(&b, "flow: %s\ncases:\n  - name: %s\n    now: %s\n", x.plan.Name, yamltext.Scalar(x.name), x.report.Run.Started.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano))
-	block := func(key string, values map[string]any) {
-		if len(values) == 0 {
-			return
-		}
-		fmt.Fprintf(&b, "    %s:\n", key)
-		for _, name := range slices.Sorted(maps.Keys(values)) {
-			fmt.Fprintf(&b, "      %s: %s\n", yamltext.Scalar(name), keyOrder.Line(values[name]))
-		}
-	}
-	block("settings", x.settings)
-	block("inputs", x.anonymizer.object(x.report.Inputs))
+	writeBlock(&b, "settings", x.settings)
+	writeBlock(&b, "inputs", x.anonymizer.object(x.report.Inputs))
 	if random := x.random(); len(random) > 0 {
 		fmt.Fprintf(&b, "    random: %s\n", keyOrder.Line(random))
 	}
-	connections := map[string]any{}
-	for name, fields := range x.Connections(x.plan) {
-		connections[name] = fields
-	}
-	block("connections", connections)
-	window := map[string]any{}
-	for contact, state := range x.window() {
-		window[contact] = state
-	}
-	block("window", window)
+	writeBlock(&b, "connections", x.Connections(x.plan))
+	writeBlock(&b, "window", x.window())
 	b.WriteString(exchangesOf(c.exchanges))
 	list := func(key string, lines []string) {
 		if len(lines) > 0 {
@@ -213,6 +197,17 @@ func (x *exporter) text(c *replay) []byte {
 	list("holds", c.holds)
 	x.expectation(&b, c)
 	return []byte(b.String())
+}
+
+// writeBlock writes the values of a key of the case, one on each line.
+func writeBlock[V any](b *strings.Builder, key string, values map[string]V) {
+	if len(values) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "    %s:\n", key)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		fmt.Fprintf(b, "      %s: %s\n", yamltext.Scalar(name), keyOrder.Line(values[name]))
+	}
 }
 
 // exchangesOf cuts the list of exchanges out of a recording.

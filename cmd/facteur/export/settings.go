@@ -19,10 +19,8 @@ func (x *exporter) useSettings(f *flow.Flow) error {
 	x.anonymizer.scan("", settings, false)
 	settings = x.anonymizer.object(settings)
 	lib := x.Library
-	lib.Settings = maps.Clone(lib.Settings)
-	if lib.Settings == nil {
-		lib.Settings = map[string]any{}
-	}
+	lib.Settings = map[string]any{}
+	maps.Copy(lib.Settings, x.Library.Settings)
 	maps.Copy(lib.Settings, settings)
 	p, found := plan.Compile(f, lib)
 	if p == nil {
