@@ -64,14 +64,15 @@ func (n phoneNumbers) find(s string) {
 
 // wholeNumber returns the digits of a text that is a number as people write it.
 func wholeNumber(s string) (digits string, ok bool) {
-	digits, length := leadingNumber(strings.TrimPrefix(s, "+"))
-	return digits, len(digits) >= minDigits && len(digits) <= maxContactDigits && length == len(strings.TrimPrefix(s, "+"))
+	s = strings.TrimPrefix(s, "+")
+	digits, length := leadingNumber(s)
+	return digits, len(digits) >= minDigits && len(digits) <= maxContactDigits && length == len(s)
 }
 
 // isNotDate reports whether a number without a plus cannot be a date: dates have separators, and
 // phone numbers written with separators begin with 0.
 func isNotDate(s string) bool {
-	return s[0] == '0' || s[0] != numberPrefix && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
+	return s[0] == '0' || !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
 // leadingNumber returns the digits that a text begins with, without the separators between

@@ -86,41 +86,33 @@ func (e FieldError) Error() string {
 	return e.Path + ": " + e.Message
 }
 
-// titleOf says how a kind is told.
+// titleOf returns the status and the title of a kind.
 func titleOf(kind string) (status int, title string) {
-	switch kind {
-	case BadRequest:
-		return http.StatusBadRequest, "the request cannot be read"
-	case Invalid:
-		return http.StatusUnprocessableEntity, "the request is invalid"
-	case Unauthorized:
-		return http.StatusUnauthorized, "an API key is required"
-	case Forbidden:
-		return http.StatusForbidden, "this is not allowed"
-	case NotFound:
-		return http.StatusNotFound, "not found"
-	case MethodNotAllowed:
-		return http.StatusMethodNotAllowed, "the path does not support this method"
-	case TooSlow:
-		return http.StatusRequestTimeout, "the request arrived too slowly"
-	case Conflict:
-		return http.StatusConflict, "the run's status does not allow this"
-	case Rejected:
-		return http.StatusConflict, "the flow's concurrency refused the run"
-	case KeyReused:
-		return http.StatusUnprocessableEntity, "the idempotency key was used before"
-	case TooLarge:
-		return http.StatusRequestEntityTooLarge, "the request is too large"
-	case NotJSON:
-		return http.StatusUnsupportedMediaType, "the request is not JSON"
-	case InvalidFlows:
-		return http.StatusUnprocessableEntity, "the flows have mistakes"
-	case Busy:
-		return http.StatusServiceUnavailable, "the daemon is busy"
-	case Stopping:
-		return http.StatusServiceUnavailable, "the daemon is stopping"
-	case Unavailable:
-		return http.StatusServiceUnavailable, "the daemon cannot work at the moment"
+	for _, k := range [...]struct {
+		kind   string
+		status int
+		title  string
+	}{
+		{BadRequest, http.StatusBadRequest, "the request cannot be read"},
+		{Invalid, http.StatusUnprocessableEntity, "the request is invalid"},
+		{Unauthorized, http.StatusUnauthorized, "an API key is required"},
+		{Forbidden, http.StatusForbidden, "this is not allowed"},
+		{NotFound, http.StatusNotFound, "not found"},
+		{MethodNotAllowed, http.StatusMethodNotAllowed, "the path does not support this method"},
+		{TooSlow, http.StatusRequestTimeout, "the request arrived too slowly"},
+		{Conflict, http.StatusConflict, "the run's status does not allow this"},
+		{Rejected, http.StatusConflict, "the flow's concurrency refused the run"},
+		{KeyReused, http.StatusUnprocessableEntity, "the idempotency key was used before"},
+		{TooLarge, http.StatusRequestEntityTooLarge, "the request is too large"},
+		{NotJSON, http.StatusUnsupportedMediaType, "the request is not JSON"},
+		{InvalidFlows, http.StatusUnprocessableEntity, "the flows have mistakes"},
+		{Busy, http.StatusServiceUnavailable, "the daemon is busy"},
+		{Stopping, http.StatusServiceUnavailable, "the daemon is stopping"},
+		{Unavailable, http.StatusServiceUnavailable, "the daemon cannot work at the moment"},
+	} {
+		if k.kind == kind {
+			return k.status, k.title
+		}
 	}
 	return http.StatusInternalServerError, "the daemon failed"
 }

@@ -12,11 +12,15 @@ import (
 )
 
 // Statuses returns what the status of a run may be.
-func Statuses() []machine.Status {
-	return []machine.Status{
+func Statuses() []string {
+	var names []string
+	for _, s := range []machine.Status{
 		machine.Running, host.Waiting, host.Queued, host.Held, machine.Succeeded, machine.Failed, machine.Cancelled,
 		host.Rejected, host.Mismatch,
+	} {
+		names = append(names, string(s))
 	}
+	return names
 }
 
 func (a *api) runs(req *request) (reply, error) {
@@ -43,17 +47,13 @@ func (a *api) runs(req *request) (reply, error) {
 }
 
 func (q *query) status() machine.Status {
-	status := machine.Status(q.text("status"))
+	status := q.text("status")
 	if status == "" || slices.Contains(Statuses(), status) {
-		return status
+		return machine.Status(status)
 	}
 	hint := "to list runs with calls whose outcome is unknown, use unknown=true"
 	if status != "unknown" {
-		var known []string
-		for _, s := range Statuses() {
-			known = append(known, string(s))
-		}
-		hint = diag.DidYouMean(string(status), "statuses", known)
+		hint = diag.DidYouMean(status, "statuses", Statuses())
 	}
 	q.addError("status", hint, "there is no status %q", status)
 	return ""

@@ -83,12 +83,8 @@ func (a *app) listRuns(ctx context.Context, remote remoteFlags, f listFlags) err
 	switch {
 	case f.Status == "unknown":
 		f.Status, f.Unknown = "", true
-	case f.Status != "" && !slices.Contains(server.Statuses(), f.Status):
-		known := []string{"unknown"}
-		for _, s := range server.Statuses() {
-			known = append(known, string(s))
-		}
-		return project.UserError(diag.DidYouMean(string(f.Status), "statuses", known), "there is no status %q", f.Status)
+	case f.Status != "" && !slices.Contains(server.Statuses(), string(f.Status)):
+		return project.UserError(diag.DidYouMean(string(f.Status), "statuses", append(server.Statuses(), "unknown")), "there is no status %q", f.Status)
 	}
 	return a.withRunReader(ctx, remote, func(r runReader) error {
 		list, err := r.Runs(ctx, f.Filter)
