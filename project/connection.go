@@ -67,14 +67,19 @@ func SenderConnections(p *plan.Plan) []string {
 // ExampleSender is the phone number ID used where only the vault knows the real one.
 const ExampleSender = "106540352242922"
 
+// whatsapp returns the names of the project's WhatsApp connections, sorted.
+func (p *Project) whatsapp() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.Connections)), func(name string) bool {
+		return vault.App(p.Connections[name].App) != vault.WhatsApp
+	})
+}
+
 // SenderNumbers returns the phone number IDs of the project file, with ExampleSender for those
 // that only the vault knows.
 func (p *Project) SenderNumbers() []string {
 	var ids []string
-	for _, c := range p.Connections {
-		if vault.App(c.App) == vault.WhatsApp {
-			ids = append(ids, cmp.Or(c.SenderPhoneID, ExampleSender))
-		}
+	for _, name := range p.whatsapp() {
+		ids = append(ids, cmp.Or(p.Connections[name].SenderPhoneID, ExampleSender))
 	}
 	if len(ids) == 0 {
 		return []string{ExampleSender}
@@ -140,14 +145,8 @@ func kindOf(c vault.Connection, given map[string]string) string {
 
 // OnlyConnection returns the project's WhatsApp connection, "" unless there is exactly one.
 func (p *Project) OnlyConnection() string {
-	only := ""
-	for name, c := range p.Connections {
-		if vault.App(c.App) == vault.WhatsApp {
-			if only != "" {
-				return ""
-			}
-			only = name
-		}
+	if names := p.whatsapp(); len(names) == 1 {
+		return names[0]
 	}
-	return only
+	return ""
 }

@@ -3,9 +3,9 @@ package project
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"facteur/flow/journal"
 )
@@ -59,21 +59,12 @@ func (p *Project) DataFolder() (string, error) {
 
 // Journals lists the journals of a data folder, the daemon's first.
 func Journals(dir string) []string {
-	var names []string
-	for n := 0; ; n++ {
-		name := JournalName
-		if n > 0 {
-			name = foregroundName(n)
-		}
-		_, err := os.Stat(filepath.Join(dir, name))
-		switch {
-		case err == nil:
-			names = append(names, name)
-		case n > 0 && errors.Is(err, fs.ErrNotExist):
-			return names
-		}
-		if n > maxForeground {
-			return names
-		}
+	names := []string{JournalName}
+	for n := 1; n <= maxForeground; n++ {
+		names = append(names, foregroundName(n))
 	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err != nil
+	})
 }
