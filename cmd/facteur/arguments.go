@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // exactly wants one argument for each name.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		takes := strings.Join(names, " and ")
+		takes := cmp.Or(strings.Join(names, " and "), "no arguments")
 		switch {
 		case len(args) < len(names):
 			return project.UserError(seeHelp(c), "%s takes %s", c.CommandPath(), takes)
@@ -67,12 +68,7 @@ func orHere(args []string) string {
 }
 
 // none wants no arguments.
-func none(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return tooMany(c, "no arguments", 0, args)
-	}
-	return nil
-}
+var none = exactly()
 
 // subcommand wants the name of a command below; none at all asks for help.
 func subcommand(c *cobra.Command, args []string) error {

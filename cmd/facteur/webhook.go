@@ -56,10 +56,7 @@ func (a *app) inspectWebhooks(files []string, raw bool) error {
 			}
 			found, err := inbound.Parse(body.text)
 			if err != nil {
-				if bad != nil {
-					a.report(bad)
-				}
-				bad = withFile(where, err)
+				bad = &exitError{code: a.report(withFile(where, err))}
 				continue
 			}
 			for _, n := range found {
