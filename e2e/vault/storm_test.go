@@ -212,8 +212,8 @@ func (s *stormTest) disruptVault() {
 			v.Revoke(t)
 		}
 		s.count([]string{"sealed", "restarted", "stalled", "cut", "rotated", "revoked first", "rotated and sealed", "secret id", "tokens revoked"}[what])
-		if holds, err := s.Holds(context.Background()); err == nil && len(holds) > 0 {
-			s.count("hold: " + holds[0].Reason[:min(60, len(holds[0].Reason))])
+		if holds, err := s.Holds(context.Background()); err == nil && len(holds.Holds) > 0 {
+			s.count("hold: " + holds.Holds[0].Reason[:min(60, len(holds.Holds[0].Reason))])
 		}
 		pause(600)
 	}
