@@ -24,7 +24,17 @@ type job struct {
 
 func (q *jobQueue) add(at time.Time, wanted func() bool, run func() error) {
 	q.seq++
-	heap.Push(&q.heap, &job{at, q.seq, wanted, run})
+	q.heap = append(q.heap, job{at, q.seq, wanted, run})
+	heap.Fix(&q.heap, len(q.heap)-1)
+}
+
+func (q *jobQueue) drop() job {
+	first, last := q.heap[0], len(q.heap)-1
+	q.heap[0], q.heap[last] = q.heap[last], job{}
+	if q.heap = q.heap[:last]; last > 0 {
+		heap.Fix(&q.heap, 0)
+	}
+	return first
 }
 
 // next returns the time of the first job that is still wanted, or the zero time.
@@ -33,34 +43,27 @@ func (q *jobQueue) next() time.Time {
 		if q.heap[0].wanted() {
 			return q.heap[0].at
 		}
-		heap.Pop(&q.heap)
+		q.drop()
 	}
 	return time.Time{}
 }
 
-// pop removes and returns the first job that is due, nil when none is.
-func (q *jobQueue) pop(now time.Time) *job {
+// pop removes the first job that is due, and returns what it runs, nil when none is.
+func (q *jobQueue) pop(now time.Time) func() error {
 	if at := q.next(); at.IsZero() || at.After(now) {
 		return nil
 	}
-	return heap.Pop(&q.heap).(*job)
+	return q.drop().run
 }
 
-// jobHeap implements heap.Interface.
-type jobHeap []*job
+// jobHeap implements heap.Interface as far as heap.Fix needs it: Push and Pop would allocate.
+type jobHeap []job
 
 func (h jobHeap) Len() int           { return len(h) }
 func (h jobHeap) Less(i, j int) bool { return cmp.Or(h[i].at.Compare(h[j].at), h[i].seq-h[j].seq) < 0 }
 func (h jobHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *jobHeap) Push(j any)        { *h = append(*h, j.(*job)) }
-
-func (h *jobHeap) Pop() any {
-	last := len(*h) - 1
-	j := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return j
-}
+func (h jobHeap) Push(any)           {}
+func (h jobHeap) Pop() any           { return nil }
 
 // schedule has run called at a time, if the machine still wants the command then.
 func (r *runner) schedule(at time.Time, c machine.Command, run func() error) {

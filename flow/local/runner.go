@@ -268,8 +268,8 @@ func (r *runner) handle(m message) error {
 
 // runDueJobs runs the jobs whose time has come, and tells whether there were any.
 func (r *runner) runDueJobs() (done bool, err error) {
-	for job := r.jobs.pop(r.now()); job != nil; job = r.jobs.pop(r.now()) {
-		if err := job.run(); err != nil {
+	for run := r.jobs.pop(r.now()); run != nil; run = r.jobs.pop(r.now()) {
+		if err := run(); err != nil {
 			return true, err
 		}
 		done = true

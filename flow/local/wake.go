@@ -98,7 +98,7 @@ func (h *Host) timerLoop() {
 			}
 		}
 		h.wake(due...)
-		job := h.jobs.pop(now)
+		run := h.jobs.pop(now)
 		_, next := h.timers.first()
 		if at := h.jobs.next(); next.IsZero() || !at.IsZero() && at.Before(next) {
 			next = at
@@ -109,8 +109,8 @@ func (h *Host) timerLoop() {
 		}
 		h.nextWake = next
 		h.mu.Unlock()
-		if job != nil {
-			_ = job.run()
+		if run != nil {
+			_ = run()
 			continue
 		}
 		if h.opts.Clock.Wait(h.ctx, next, h.clockWake) != nil {
