@@ -18,7 +18,7 @@ type hold struct {
 	probeAfter time.Duration      // Auto: how long until the connection is probed; 0: its credentials were refused
 	probe      bool               // one call may pass as a probe
 	checking   bool               // Auto: the first look-up of the connection has not ended yet
-	lifted     chan struct{}      // closed when the hold is lifted
+	unwatch    func()             // ends watchHold; nil: it is not watched
 	runs       map[*activeRun]int // how many held calls each has
 }
 
@@ -104,7 +104,7 @@ func (h *Host) storeHold(ctx context.Context, held *hold) error {
 
 // addHold begins a hold. The caller holds h.mu.
 func (h *Host) addHold(held *hold) {
-	held.lifted, held.runs = make(chan struct{}), map[*activeRun]int{}
+	held.runs = map[*activeRun]int{}
 	h.holds[held.Key()] = held
 	h.holdCount.Add(1)
 	h.notifyHold(held, false)
@@ -117,7 +117,9 @@ func (h *Host) liftHold(held *hold) {
 	}
 	delete(h.holds, held.Key())
 	h.holdCount.Add(-1)
-	close(held.lifted)
+	if held.unwatch != nil {
+		held.unwatch()
+	}
 	h.wakeHeld(held, -1)
 	h.notifyHold(held, true)
 }

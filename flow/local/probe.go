@@ -107,6 +107,7 @@ func (h *Host) addAutoHold(connection string, pause time.Duration, err *call.Err
 // watchHold lifts an automatic hold when its reason is gone. The caller holds h.mu.
 func (h *Host) watchHold(held *hold) {
 	ctx, cancel := context.WithCancel(h.ctx)
+	held.unwatch = cancel
 	checking := held.checking
 	h.spawn(func() {
 		defer cancel()
@@ -117,14 +118,6 @@ func (h *Host) watchHold(held *hold) {
 			h.awaitReady(ctx, held)
 		default:
 			h.awaitRenewal(ctx, held)
-		}
-	})
-	lifted := held.lifted
-	h.spawn(func() {
-		select {
-		case <-lifted:
-			cancel()
-		case <-ctx.Done():
 		}
 	})
 }
