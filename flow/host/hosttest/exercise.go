@@ -173,6 +173,12 @@ func (s *fixture) waitStatus(run string, want machine.Status) {
 	s.eventually(fmt.Sprintf("the run %s is %s", run, want), func() bool { return s.report(run).Run.Status == want })
 }
 
+// waitHeld waits until a call of a run is held back.
+func (s *fixture) waitHeld(run string) {
+	s.Helper()
+	s.eventually("a call of "+run+" is held", func() bool { return len(s.report(run).Holds) == 1 })
+}
+
 // waitMessages waits until n messages to a recipient were accepted.
 func (s *fixture) waitMessages(to string, n int) []Message {
 	s.Helper()

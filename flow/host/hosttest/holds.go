@@ -36,7 +36,7 @@ steps:
 		s.waitMessages("a", 1)
 		require.NoError(s, s.Pause(s.Context(), host.All, "", "maintenance"))
 		s.world.Answer("a")
-		s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
+		s.waitHeld(run)
 		require.NoError(s, s.Resume(s.Context(), host.All, ""))
 		s.waitEnd(run, machine.Succeeded)
 	}},
@@ -60,7 +60,7 @@ steps:
 			})
 			assert.Empty(s, s.world.Messages(string(end)))
 			s.reopen(true)
-			s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
+			s.waitHeld(run)
 			assert.Empty(s, s.world.Messages(string(end)))
 			if end == machine.Cancelled {
 				require.NoError(s, s.Cancel(s.Context(), run, ""))
@@ -78,7 +78,7 @@ steps:
 	{"cancelled while it is held", func(s *fixture) {
 		require.NoError(s, s.Pause(s.Context(), host.All, "", ""))
 		run := s.startRun(send, map[string]any{"to": "a"})
-		s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
+		s.waitHeld(run)
 		require.NoError(s, s.Cancel(s.Context(), run, ""))
 		s.waitEnd(run, machine.Cancelled)
 		assert.Empty(s, s.world.Messages("a"))
@@ -86,7 +86,7 @@ steps:
 	{"the vault is unreachable", func(s *fixture) {
 		s.world.VaultDown(true)
 		run := s.startRun(connected, map[string]any{"to": "a"})
-		s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
+		s.waitHeld(run)
 		list, err := s.Holds(s.Context())
 		require.NoError(s, err)
 		require.Len(s, list, 1)
@@ -103,9 +103,9 @@ steps:
 		first := s.startRun(connected, map[string]any{"to": "a"})
 		assert.Equal(s, "auth", s.waitEnd(first, machine.Failed).Error.Code)
 		second := s.startRun(connected, map[string]any{"to": "a"})
-		s.eventually("it is held", func() bool { return len(s.report(second).Holds) == 1 })
+		s.waitHeld(second)
 		s.reopen(false)
-		s.eventually("it is held", func() bool { return len(s.report(second).Holds) == 1 })
+		s.waitHeld(second)
 		s.world.SetToken("good")
 		require.NoError(s, s.Resume(s.Context(), host.Connection, "shop"))
 		s.waitEnd(second, machine.Succeeded)
@@ -117,7 +117,7 @@ steps:
 func (s *fixture) checkHold(scope host.Scope, name, kept, other string) {
 	require.NoError(s, s.Pause(s.Context(), scope, name, "too loud"))
 	run := s.startRun(kept, map[string]any{"to": "a"})
-	s.eventually("it is held", func() bool { return len(s.report(run).Holds) == 1 })
+	s.waitHeld(run)
 	why := s.report(run).Holds[0]
 	assert.Equal(s, "send", why.Step)
 	assert.Contains(s, why.Reason, "too loud")

@@ -23,11 +23,8 @@ import (
 // A World is what hosts are tested against: a fake API with its receipts, a vault, and a catalogue.
 // It outlives hosts that crash. The text of a message says how its call ends; see Do.
 type World struct {
-	// OnDo is called at each point of a call: "prepared" (test.prepared only), "taken", "accepted"
-	// and "answered". nil: not called.
-	OnDo func(point string, c call.Call)
-
 	mu         sync.Mutex
+	onDo       func(point string, c call.Call)
 	messages   []Message
 	callCounts map[string]int // by call key
 	receipts   map[string][]call.Receipt
@@ -120,7 +117,7 @@ func (w *World) Do(ctx context.Context, c call.Call) call.Outcome {
 
 func (w *World) callOnDo(point string, c call.Call) {
 	w.mu.Lock()
-	f := w.OnDo
+	f := w.onDo
 	w.mu.Unlock()
 	if f != nil {
 		f(point, c)
@@ -141,11 +138,12 @@ func lostOutcome() call.Outcome {
 	}
 }
 
-// SetOnDo replaces OnDo.
+// SetOnDo has onDo called at each point of a call: "prepared" (test.prepared only), "taken",
+// "accepted" and "answered". nil: nothing is called.
 func (w *World) SetOnDo(onDo func(point string, c call.Call)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.OnDo = onDo
+	w.onDo = onDo
 }
 
 func (w *World) gate(to string) chan struct{} {
@@ -278,13 +276,18 @@ func (w *World) Messages(to string) (out []Message) {
 	return out
 }
 
+// accepted tells whether a message of a call was accepted.
+func (w *World) accepted(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.messages, func(m Message) bool { return m.Key == key })
+}
+
 // CallCounts returns how often each call was made, by key.
 func (w *World) CallCounts() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := make(map[string]int, len(w.callCounts))
-	maps.Copy(out, w.callCounts)
-	return out
+	return maps.Clone(w.callCounts)
 }
 
 func textField(name string, required bool) *schema.Field {
