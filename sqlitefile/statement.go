@@ -12,17 +12,19 @@ type Statement struct {
 	stmt *sqlite.Stmt
 }
 
-// Prepare returns the prepared statement, to be bound and passed to Exec.
-func (s *Statement) Prepare(conn *sqlite.Conn) (*sqlite.Stmt, error) {
-	var err error
+// Exec runs the statement, which returns no rows. bind binds its parameters.
+func (s *Statement) Exec(conn *sqlite.Conn, bind func(q *sqlite.Stmt)) (err error) {
 	if s.stmt == nil {
-		s.stmt, err = conn.Prepare(s.SQL)
+		if s.stmt, err = conn.Prepare(s.SQL); err != nil {
+			return err
+		}
 	}
-	return s.stmt, err
+	bind(s.stmt)
+	return exec(s.stmt)
 }
 
-// Exec runs a prepared statement that returns no rows.
-func Exec(s *sqlite.Stmt) error {
+// exec runs a prepared statement that returns no rows.
+func exec(s *sqlite.Stmt) error {
 	_, err := s.Step()
 	if reset := s.Reset(); err == nil {
 		err = reset
@@ -53,14 +55,12 @@ func (in *Insert) Rows(conn *sqlite.Conn, rows int, bind func(q *sqlite.Stmt, at
 		if rows-row >= rowsPerInsert {
 			s, n = &in.many, rowsPerInsert
 		}
-		q, err := s.Prepare(conn)
-		if err != nil {
-			return err
-		}
-		for i := range n {
-			bind(q, i*in.params, row+i)
-		}
-		if err = Exec(q); err == nil && done != nil {
+		err := s.Exec(conn, func(q *sqlite.Stmt) {
+			for i := range n {
+				bind(q, i*in.params, row+i)
+			}
+		})
+		if err == nil && done != nil {
 			err = done(row, row+n)
 		}
 		if err != nil {

@@ -252,7 +252,7 @@ func (w *writer) failure() error {
 
 func (w *writer) apply(op write) error {
 	if !w.inTransaction && !op.noTransaction {
-		if err := Exec(w.begin); err != nil {
+		if err := exec(w.begin); err != nil {
 			return err
 		}
 		w.inTransaction = true
@@ -269,7 +269,7 @@ func (w *writer) commitBatch() {
 			err = w.onCommit(w.conn)
 		}
 		if err == nil {
-			err = Exec(w.commit)
+			err = exec(w.commit)
 		}
 		if err != nil {
 			w.fail(err)
@@ -302,7 +302,7 @@ func (w *writer) runAfterCommit() {
 func (w *writer) fail(err error) {
 	w.failed.Store(&DiskError{w.kind.Name, w.path, "write", err})
 	if w.inTransaction {
-		Exec(w.rollback) // fails if SQLite has rolled back already
+		exec(w.rollback) // fails if SQLite has rolled back already
 		w.inTransaction = false
 	}
 }

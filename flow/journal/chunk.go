@@ -25,21 +25,17 @@ func newBlobInsert(table, number, column string) blobInsert {
 const maxBound = 2048
 
 func (in *blobInsert) row(conn *sqlite.Conn, number int64, b []byte) error {
-	insert := &in.zeroblob
 	if len(b) <= maxBound {
-		insert = &in.bind
+		return in.bind.Exec(conn, func(q *sqlite.Stmt) {
+			q.BindInt64(1, number)
+			q.BindBytes(2, b)
+		})
 	}
-	q, err := insert.Prepare(conn)
+	err := in.zeroblob.Exec(conn, func(q *sqlite.Stmt) {
+		q.BindInt64(1, number)
+		q.BindInt64(2, int64(len(b)))
+	})
 	if err != nil {
-		return err
-	}
-	q.BindInt64(1, number)
-	if insert == &in.bind {
-		q.BindBytes(2, b)
-		return sqlitefile.Exec(q)
-	}
-	q.BindInt64(2, int64(len(b)))
-	if err := sqlitefile.Exec(q); err != nil {
 		return err
 	}
 	blob, err := conn.OpenBlob("", in.table, in.column, number, true)

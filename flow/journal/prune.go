@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"facteur/sqlitefile"
@@ -53,9 +54,7 @@ func (j *SQLite) Prune(ctx context.Context, runs, events time.Time, limit int) (
 
 // pruneInBatches prunes in small transactions, between which others write.
 func (j *SQLite) pruneInBatches(ctx context.Context, all []prunable, prune func(*sqlite.Conn, []prunable) (int, error)) (n int, err error) {
-	for len(all) > 0 {
-		part := all[:min(pruneBatch, len(all))]
-		all = all[len(part):]
+	for part := range slices.Chunk(all, pruneBatch) {
 		err := j.file.WriteSoon(ctx, len(part)*overhead, func(conn *sqlite.Conn) error {
 			pruned, err := prune(conn, part)
 			n += pruned

@@ -155,34 +155,27 @@ func updateUnknowns(conn *sqlite.Conn, seq int64, calls []unknownCall) error {
 
 // updateRunWaits stores what a run waits for, unless it has ended.
 func (s *store) updateRunWaits(conn *sqlite.Conn, seq int64, waits []byte) error {
-	q, err := s.updateWaits.Prepare(conn)
-	if err != nil {
-		return err
-	}
-	bindWaits(q, 1, &waits)
-	q.BindInt64(2, seq)
-	return sqlitefile.Exec(q)
+	return s.updateWaits.Exec(conn, func(q *sqlite.Stmt) {
+		bindWaits(q, 1, &waits)
+		q.BindInt64(2, seq)
+	})
 }
 
 // updateOpen stores the status of a run that has not ended, or goes on after it had, and what
 // it waits for unless that is nil.
 func (s *store) updateOpen(conn *sqlite.Conn, seq, status int64, waits *[]byte) error {
-	update := &s.updateStatusAndWaits
-	if waits == nil {
-		update = &s.updateStatus
+	update, params := &s.updateStatus, 2
+	if waits != nil {
+		update, params = &s.updateStatusAndWaits, 3
 	}
-	q, err := update.Prepare(conn)
-	if err != nil {
-		return err
-	}
-	q.BindInt64(1, status)
-	if waits == nil {
-		q.BindInt64(2, seq)
-	} else {
-		bindWaits(q, 2, waits)
-		q.BindInt64(3, seq)
-	}
-	if err := sqlitefile.Exec(q); err != nil || conn.Changes() > 0 {
+	err := update.Exec(conn, func(q *sqlite.Stmt) {
+		q.BindInt64(1, status)
+		if waits != nil {
+			bindWaits(q, 2, waits)
+		}
+		q.BindInt64(params, seq)
+	})
+	if err != nil || conn.Changes() > 0 {
 		return err
 	}
 	if err := sqlitefile.Query(conn, "UPDATE runs SET ended = ? WHERE seq = ?", nil, notEnded, seq); err != nil {
@@ -193,26 +186,18 @@ func (s *store) updateOpen(conn *sqlite.Conn, seq, status int64, waits *[]byte) 
 }
 
 func (s *store) endRunRow(conn *sqlite.Conn, seq, status, at int64) error {
-	q, err := s.endRun.Prepare(conn)
-	if err != nil {
-		return err
+	err := s.endRun.Exec(conn, func(q *sqlite.Stmt) {
+		q.BindInt64(1, status)
+		q.BindInt64(2, at)
+		q.BindInt64(3, seq)
+	})
+	if err == nil {
+		err = s.insertEndedRange.Exec(conn, func(q *sqlite.Stmt) { q.BindInt64(1, seq) })
 	}
-	q.BindInt64(1, status)
-	q.BindInt64(2, at)
-	q.BindInt64(3, seq)
-	if err := sqlitefile.Exec(q); err != nil {
-		return err
+	if err == nil {
+		err = s.deleteOpen.Exec(conn, func(q *sqlite.Stmt) { q.BindInt64(1, seq) })
 	}
-	for _, statement := range [...]*sqlitefile.Statement{&s.insertEndedRange, &s.deleteOpen} {
-		if q, err = statement.Prepare(conn); err != nil {
-			return err
-		}
-		q.BindInt64(1, seq)
-		if err := sqlitefile.Exec(q); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // wake sets runs that have not ended to running.
@@ -224,17 +209,15 @@ func (s *store) wake(conn *sqlite.Conn, runs []string) error {
 	if err != nil {
 		return err
 	}
-	q, err := s.wakeRun.Prepare(conn)
-	if err != nil {
-		return err
-	}
 	for _, id := range runs {
 		if err := s.flushRun(conn, id); err != nil {
 			return err
 		}
-		q.BindInt64(1, status)
-		q.BindText(2, id)
-		if err := sqlitefile.Exec(q); err != nil {
+		err := s.wakeRun.Exec(conn, func(q *sqlite.Stmt) {
+			q.BindInt64(1, status)
+			q.BindText(2, id)
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -54,13 +54,8 @@ func (t *tables) query(statement string, each func(row *sqlite.Stmt), args ...an
 // exec runs a prepared statement once bind has bound its parameters, and returns how many rows it
 // changed.
 func (t *tables) exec(s *sqlitefile.Statement, bind func(q *sqlite.Stmt)) int {
-	var q *sqlite.Stmt
 	if t.err == nil {
-		q, t.err = s.Prepare(t.conn)
-	}
-	if t.err == nil {
-		bind(q)
-		t.err = sqlitefile.Exec(q)
+		t.err = s.Exec(t.conn, bind)
 	}
 	return t.changes()
 }
