@@ -1,6 +1,7 @@
 package sqlitefile
 
 import (
+	"cmp"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -12,24 +13,18 @@ type Statement struct {
 	stmt *sqlite.Stmt
 }
 
-// Exec runs the statement, which returns no rows. bind binds its parameters.
+// Exec runs the statement, which returns no rows. bind binds its parameters; nil: it has none.
 func (s *Statement) Exec(conn *sqlite.Conn, bind func(q *sqlite.Stmt)) (err error) {
 	if s.stmt == nil {
 		if s.stmt, err = conn.Prepare(s.SQL); err != nil {
 			return err
 		}
 	}
-	bind(s.stmt)
-	return exec(s.stmt)
-}
-
-// exec runs a prepared statement that returns no rows.
-func exec(s *sqlite.Stmt) error {
-	_, err := s.Step()
-	if reset := s.Reset(); err == nil {
-		err = reset
+	if bind != nil {
+		bind(s.stmt)
 	}
-	return err
+	_, err = s.stmt.Step()
+	return cmp.Or(err, s.stmt.Reset())
 }
 
 // An Insert inserts many rows with few statements, which is cheaper than one statement each.

@@ -48,7 +48,7 @@ type writer struct {
 	afterCommit func() func(*sqlite.Conn) error // returns what begins the next transaction; see File.AfterCommit
 	onClose     func(*sqlite.Conn) error        // the last write; nil: none
 
-	begin, commit, rollback *sqlite.Stmt
+	begin, commit, rollback Statement
 	checkpointer            *checkpointer
 
 	inTransaction bool
@@ -74,6 +74,8 @@ func openWriter(path string, kind Kind) (*writer, error) {
 		conn:    conn,
 		queue:   make(chan write, MaxQueued),
 		stopped: make(chan struct{}),
+
+		begin: Statement{SQL: "BEGIN IMMEDIATE"}, commit: Statement{SQL: "COMMIT"}, rollback: Statement{SQL: "ROLLBACK"},
 	}
 	w.replies.New = func() any { return make(chan error, 1) }
 	if err := w.prepare(); err != nil {
@@ -112,18 +114,6 @@ func (w *writer) prepare() error {
 	}
 	if err := w.kind.recover(w.conn); err != nil {
 		return err
-	}
-	for _, s := range []struct {
-		stmt **sqlite.Stmt
-		sql  string
-	}{
-		{&w.begin, "BEGIN IMMEDIATE"},
-		{&w.commit, "COMMIT"},
-		{&w.rollback, "ROLLBACK"},
-	} {
-		if *s.stmt, err = w.conn.Prepare(s.sql); err != nil {
-			return err
-		}
 	}
 	w.checkpointer, err = openCheckpointer(w.path, w.conn)
 	return err
@@ -252,7 +242,7 @@ func (w *writer) failure() error {
 
 func (w *writer) apply(op write) error {
 	if !w.inTransaction && !op.noTransaction {
-		if err := exec(w.begin); err != nil {
+		if err := w.begin.Exec(w.conn, nil); err != nil {
 			return err
 		}
 		w.inTransaction = true
@@ -269,7 +259,7 @@ func (w *writer) commitBatch() {
 			err = w.onCommit(w.conn)
 		}
 		if err == nil {
-			err = exec(w.commit)
+			err = w.commit.Exec(w.conn, nil)
 		}
 		if err != nil {
 			w.fail(err)
@@ -302,7 +292,7 @@ func (w *writer) runAfterCommit() {
 func (w *writer) fail(err error) {
 	w.failed.Store(&DiskError{w.kind.Name, w.path, "write", err})
 	if w.inTransaction {
-		exec(w.rollback) // fails if SQLite has rolled back already
+		_ = w.rollback.Exec(w.conn, nil) // fails if SQLite has rolled back already
 		w.inTransaction = false
 	}
 }
