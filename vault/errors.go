@@ -82,21 +82,22 @@ const (
 	Unusable      Reason = "unusable"      // the file system refuses
 )
 
-// messages are those of reasons; most errors have a more exact one.
-var messages = map[Reason]string{
-	Down:     "it does not answer",
-	Slow:     "it does not answer in time",
-	Sealed:   "it is sealed",
-	DNS:      "its name cannot be resolved",
-	TLS:      "its certificate is not trusted",
-	Denied:   "permission denied",
-	BadLogin: "the login was refused",
-	NotFound: "there is nothing at this path",
-	Conflict: "somebody else keeps changing it",
-	ReadOnly: "it cannot be changed here",
+// why is the message of a reason; most errors have a more exact one.
+func (r Reason) why() string {
+	messages := map[Reason]string{
+		Down:     "it does not answer",
+		Slow:     "it does not answer in time",
+		Sealed:   "it is sealed",
+		DNS:      "its name cannot be resolved",
+		TLS:      "its certificate is not trusted",
+		Denied:   "permission denied",
+		BadLogin: "the login was refused",
+		NotFound: "there is nothing at this path",
+		Conflict: "somebody else keeps changing it",
+		ReadOnly: "it cannot be changed here",
+	}
+	return cmp.Or(messages[r], string(r))
 }
-
-func (r Reason) why() string { return cmp.Or(messages[r], string(r)) }
 
 // A BackendError says that a backend could not do what it was asked.
 type BackendError struct {

@@ -300,15 +300,18 @@ func (l *login) badLogin(why, hint string, err error) error {
 	return &BackendError{Backend: hashicorpName, Op: "log in", Where: "at " + l.cfg.Address, Reason: BadLogin, why: why, Hint: hint, Err: withoutBody(err)}
 }
 
-// serverHints say how to mend what is wrong with a server.
-var serverHints = map[Reason]string{
-	Down:      "make sure that the server runs and can be reached from here",
-	Slow:      "find out what slows it down, or raise vault.hashicorp.timeout",
-	Sealed:    "unseal it: vault operator unseal",
-	DNS:       "check vault.hashicorp.address and this machine's name servers",
-	TLS:       "set vault.hashicorp.ca_cert to the PEM file of its certificate authority, and check that the address has the right name and uses https",
-	Conflict:  "try again",
-	BadAnswer: "check vault.hashicorp.address: a proxy or another server may answer there",
+// serverHint says how to mend what is wrong with a server.
+func serverHint(r Reason) string {
+	hints := map[Reason]string{
+		Down:      "make sure that the server runs and can be reached from here",
+		Slow:      "find out what slows it down, or raise vault.hashicorp.timeout",
+		Sealed:    "unseal it: vault operator unseal",
+		DNS:       "check vault.hashicorp.address and this machine's name servers",
+		TLS:       "set vault.hashicorp.ca_cert to the PEM file of its certificate authority, and check that the address has the right name and uses https",
+		Conflict:  "try again",
+		BadAnswer: "check vault.hashicorp.address: a proxy or another server may answer there",
+	}
+	return hints[r]
 }
 
 // explain turns an error of the client into a BackendError.
@@ -318,7 +321,7 @@ func (l *login) explain(op string, err error) *BackendError {
 		return &e
 	}
 	r := reason(err)
-	e := &BackendError{Backend: hashicorpName, Op: op, Where: l.cfg.Address, Reason: r, Hint: serverHints[r], Err: withoutBody(err)}
+	e := &BackendError{Backend: hashicorpName, Op: op, Where: l.cfg.Address, Reason: r, Hint: serverHint(r), Err: withoutBody(err)}
 	switch {
 	case r == Down && errors.Is(err, context.Canceled):
 		e.why = "it was interrupted"
