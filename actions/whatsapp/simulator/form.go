@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"maps"
 	"mime"
@@ -12,12 +11,6 @@ import (
 
 	"facteur/actions"
 )
-
-// A buffer is bytes with an encoder to them.
-type buffer struct {
-	bytes.Buffer
-	encoder *json.Encoder
-}
 
 // appendText appends a text as JSON.
 func appendText(b []byte, text string) []byte {
@@ -67,18 +60,13 @@ func (g *graphCall) params() (fields, *apiError) {
 	for name, values := range g.r.URL.Query() {
 		g.fields[name] = values[0]
 	}
-	b := buffers.Get().(*buffer)
-	defer buffers.Put(b)
-	if err := g.read(b, maxBody); err != nil {
-		return nil, err
+	text, err := g.read()
+	if err != nil || len(text) == 0 {
+		return g.fields, err
 	}
-	kind := g.r.Header.Get("Content-Type")
-	if b.Len() == 0 {
-		return g.fields, nil
-	}
-	body, err := formBody(kind, b.Bytes())
+	body, err := formBody(g.r.Header.Get("Content-Type"), text)
 	if err != nil || body == nil {
-		v, err := actions.DecodeJSON(b.Bytes())
+		v, err := actions.DecodeJSON(text)
 		object, ok := v.(map[string]any)
 		if err != nil || !ok {
 			return nil, invalidParameter("(#100) Invalid parameter")

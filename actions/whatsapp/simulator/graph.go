@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -185,14 +185,13 @@ func graphErrorBody(e *apiError, trace string) []byte {
 
 // encode writes JSON as the API does: without escapes that only HTML needs.
 func encode(v any) []byte {
-	b := buffers.Get().(*buffer)
-	defer buffers.Put(b)
-	b.Reset()
-	if err := b.encoder.Encode(v); err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return []byte("{}") // nothing here is beyond JSON
 	}
-	out := b.Bytes()
-	return append([]byte(nil), out[:len(out)-1]...) // without the line break
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // answer answers with an object.
@@ -205,27 +204,17 @@ func (s *Simulator) answerText(g *graphCall, body []byte) *apiError {
 	return nil
 }
 
-// buffers are used again: bodies of requests are read into them, and answers written.
-var buffers = sync.Pool{New: func() any {
-	b := &buffer{}
-	b.encoder = json.NewEncoder(b)
-	b.encoder.SetEscapeHTML(false)
-	return b
-}}
-
 // maxBody is more than any request has that is no upload.
 const maxBody = 1 << 20
 
 // read reads the body of a request.
-func (g *graphCall) read(b *buffer, most int64) *apiError {
-	b.Reset()
-	_, err := b.ReadFrom(http.MaxBytesReader(g.w, g.r.Body, most))
-	var long *http.MaxBytesError
-	switch {
-	case errors.As(err, &long):
-		return &apiError{status: http.StatusRequestEntityTooLarge, kind: oauth, code: 1, message: "Please reduce the amount of data you're asking for, then retry your request"}
-	case err != nil && !errors.Is(err, io.EOF):
-		return invalidParameter("(#100) The request body could not be read.")
+func (g *graphCall) read() ([]byte, *apiError) {
+	text, err := io.ReadAll(http.MaxBytesReader(g.w, g.r.Body, maxBody))
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return nil, &apiError{status: http.StatusRequestEntityTooLarge, kind: oauth, code: 1, message: "Please reduce the amount of data you're asking for, then retry your request"}
 	}
-	return nil
+	if err != nil {
+		return nil, invalidParameter("(#100) The request body could not be read.")
+	}
+	return text, nil
 }

@@ -42,16 +42,11 @@ type upload struct {
 // uploads are the files, in the order in which they came.
 type uploads struct {
 	all  []*upload
-	byID map[string]*upload
 	size int
 }
 
 func (u *uploads) add(f *upload) {
-	if u.byID == nil {
-		u.byID = map[string]*upload{}
-	}
 	u.all = append(u.all, f)
-	u.byID[f.id] = f
 	u.size += len(f.content)
 	for (u.size > mostUploads || len(u.all) > mostFiles) && len(u.all) > 1 {
 		u.remove(u.all[0].id)
@@ -59,22 +54,21 @@ func (u *uploads) add(f *upload) {
 }
 
 func (u *uploads) remove(id string) {
-	f := u.byID[id]
-	if f == nil {
-		return
-	}
-	delete(u.byID, id)
-	u.all = slices.DeleteFunc(u.all, func(other *upload) bool { return other == f })
-	u.size -= len(f.content)
+	u.all = slices.DeleteFunc(u.all, func(f *upload) bool {
+		if f.id == id {
+			u.size -= len(f.content)
+		}
+		return f.id == id
+	})
 }
 
+// find returns a file that has not expired, nil for none.
 func (u *uploads) find(id string, now time.Time) *upload {
-	f := u.byID[id]
-	if f != nil && now.After(f.until) {
-		u.remove(id)
+	i := slices.IndexFunc(u.all, func(f *upload) bool { return f.id == id && !now.After(f.until) })
+	if i < 0 {
 		return nil
 	}
-	return f
+	return u.all[i]
 }
 
 // mediaTypes are the kinds of files, with the most bytes of each.

@@ -45,10 +45,8 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *apiError {
 	if g.r.Method != http.MethodPost {
 		return noObject(g.r.Method, id)
 	}
-	b := buffers.Get().(*buffer)
-	defer buffers.Put(b)
 	m := &sendRequest{graphCall: g, id: id, edge: edge}
-	if err := m.parse(b); err != nil {
+	if err := m.parse(); err != nil {
 		return err
 	}
 	if m.body["status"] != nil && m.body["type"] == nil {
@@ -71,45 +69,36 @@ func (s *Simulator) messages(g *graphCall, id, edge string) *apiError {
 }
 
 // parse reads the body: JSON, or the fields of a form whose values may be JSON.
-func (m *sendRequest) parse(b *buffer) *apiError {
-	if err := m.read(b, maxBody); err != nil {
+func (m *sendRequest) parse() (err *apiError) {
+	if m.raw, err = m.read(); err != nil {
 		return err
 	}
-	kind := m.r.Header.Get("Content-Type")
-	if strings.HasPrefix(kind, "application/x-www-form-urlencoded") || strings.HasPrefix(kind, "multipart/form-data") {
-		body, err := formBody(kind, b.Bytes())
-		if err != nil {
-			return err
+	if m.body, err = formBody(m.r.Header.Get("Content-Type"), m.raw); err != nil {
+		return err
+	}
+	changed := m.body != nil
+	if !changed {
+		v, err := actions.DecodeJSON(m.raw)
+		body, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return missingParameter("messaging_product")
 		}
-		m.body, m.raw = body, raw(body)
-		m.normalize()
-		return nil
+		var changes schema.Violations
+		m.body, changes = whatsapp.Normalize(body)
+		changed = len(changes) > 0
 	}
-	v, err := actions.DecodeJSON(b.Bytes())
-	body, ok := v.(map[string]any)
-	if err != nil || !ok {
-		return missingParameter("messaging_product")
-	}
-	plain, changes := whatsapp.Normalize(body)
-	if m.body = plain; len(changes) > 0 {
-		m.raw = raw(plain)
-	} else {
-		m.raw = append([]byte(nil), b.Bytes()...)
-	}
-	m.normalize()
-	return nil
-}
-
-// normalize does what the Graph API does before it checks a body: a token in it is no part of the
-// message, and a text needs no type, as in Meta's first samples.
-func (m *sendRequest) normalize() {
+	// A token in the body is no part of the message.
 	if _, ok := m.body["access_token"]; ok {
 		delete(m.body, "access_token")
+		changed = true
+	}
+	if changed {
 		m.raw = raw(m.body)
 	}
-	if m.body["type"] == nil && m.body["text"] != nil {
+	if m.body["type"] == nil && m.body["text"] != nil { // as in Meta's first samples
 		m.body["type"] = "text"
 	}
+	return nil
 }
 
 // readFields reads the fields that the checks need, also of an invalid body.

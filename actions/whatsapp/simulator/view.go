@@ -115,7 +115,7 @@ func (s *Simulator) screen(key string, open bool) screen {
 // findFiles sets which files of a message can be shown.
 func (s *Simulator) findFiles(b *phone.Bubble) {
 	if b.Media != nil {
-		f := s.world.media.byID[b.Media.ID]
+		f := s.world.media.find(b.Media.ID, s.Now())
 		b.Media.Here = f != nil && f.shown
 	}
 	for i := range b.Cards {
