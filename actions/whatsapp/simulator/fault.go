@@ -237,23 +237,24 @@ func (g *graphCall) gatewayError(f *Fault) {
 	_, _ = g.w.Write([]byte(body))
 }
 
-// failRequest lets a fault of a request that sends nothing happen; done says that the request
-// has been answered.
-func (s *Simulator) failRequest(g *graphCall, f *Fault) (done bool, err *apiError) {
+// failRequest lets the fault of a request that sends nothing happen, if there is one; done says that
+// the request has been answered.
+func (s *Simulator) failRequest(g *graphCall, endpoint, number string) (done bool, err *apiError) {
+	s.mu.Lock()
+	f := pick(s.faults, target{endpoint, number, "", ""}, s.random)
+	s.mu.Unlock()
 	if f == nil {
 		return false, nil
 	}
 	switch f.Do {
 	case Error, Drop, Hang, Reset, Status:
+		return true, s.applyFault(g, f, nil)
 	case Truncate:
-		f = &Fault{Do: Drop}
+		return true, s.applyFault(g, &Fault{Do: Drop}, nil)
 	case Delay:
 		if d, _ := f.Delay.or(0); !s.wait(g.r.Context(), d) {
 			panic(http.ErrAbortHandler)
 		}
-		return false, nil
-	default:
-		return false, nil
 	}
-	return true, s.applyFault(g, f, nil)
+	return false, nil
 }

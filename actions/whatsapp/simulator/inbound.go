@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"facteur/actions"
 	"facteur/actions/whatsapp/graph"
 	"facteur/actions/whatsapp/simulator/phone"
 	"facteur/flow/schema"
@@ -132,14 +131,6 @@ func (s *Simulator) messageObject(in Inbound) (any, error) {
 		}
 		return in.Object, nil
 	}
-	file := func(mime string) map[string]any {
-		u := s.sample(mime)
-		o := map[string]any{"id": u.id, "mime_type": u.mime, "sha256": u.sha256}
-		if in.Text != "" {
-			o["caption"] = in.Text
-		}
-		return o
-	}
 	switch in.Type {
 	case "text":
 		if in.Text == "" {
@@ -147,23 +138,17 @@ func (s *Simulator) messageObject(in Inbound) (any, error) {
 		}
 		return map[string]any{"body": in.Text}, nil
 	case "image":
-		return file("image/png"), nil
+		return s.fileObject("image/png", "caption", in.Text), nil
 	case "video":
-		return file("video/mp4"), nil
+		return s.fileObject("video/mp4", "caption", in.Text), nil
 	case "audio":
-		o := file("audio/ogg; codecs=opus")
-		delete(o, "caption")
-		o["voice"] = true
-		return o, nil
+		return s.fileObject("audio/ogg; codecs=opus", "voice", true), nil
 	case "document":
-		o := file("application/pdf")
+		o := s.fileObject("application/pdf", "caption", in.Text)
 		o["filename"] = "document.pdf"
 		return o, nil
 	case "sticker":
-		o := file("image/webp")
-		delete(o, "caption")
-		o["animated"] = false
-		return o, nil
+		return s.fileObject("image/webp", "animated", false), nil
 	case "location":
 		return map[string]any{"latitude": 48.8583, "longitude": 2.2945, "name": cmp.Or(in.Text, "Tour Eiffel"), "address": "Paris"}, nil
 	case "contacts":
@@ -184,6 +169,16 @@ func (s *Simulator) messageObject(in Inbound) (any, error) {
 		return nil, errors.New("object: give the person's choice in the API's format, or use tap")
 	}
 	return nil, fmt.Errorf("type: people do not send messages of type %q; use text, image, video, audio, document, sticker, location, contacts, reaction, button, interactive, order, system, unsupported or request_welcome", in.Type)
+}
+
+// fileObject is the object of a sample file, with one more field unless that is "".
+func (s *Simulator) fileObject(mime, name string, value any) map[string]any {
+	u := s.sample(mime)
+	o := map[string]any{"id": u.id, "mime_type": u.mime, "sha256": u.sha256}
+	if value != "" {
+		o[name] = value
+	}
+	return o
 }
 
 // React has the person of a conversation react to a message with an emoji, or remove the reaction
@@ -286,7 +281,7 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 		name := map[string]string{"flow": "flow", "address": "address_message"}[button.Kind]
 		filled := t.Filled
 		if filled == nil {
-			filled = map[string]any{"flow_token": cmp.Or(flowToken(m), "unused")}
+			filled = map[string]any{"flow_token": cmp.Or(button.ID, "unused")}
 		}
 		reply.Object = map[string]any{"type": "nfm_reply", "nfm_reply": map[string]any{"name": name, "body": "Sent", "response_json": string(encode(filled))}}
 	case "permission":
@@ -298,25 +293,6 @@ func (s *Simulator) tap(m *message, t Tap, at time.Time) (*message, error) {
 		reply.Type = "contacts"
 	}
 	return s.receive(reply, at)
-}
-
-func flowToken(m *message) string {
-	v, err := actions.DecodeJSON(m.Body)
-	if err != nil {
-		return ""
-	}
-	body := schema.NewValue(v, nil)
-	return cmp.Or(graph.Word(body.Get("interactive", "action", "parameters", "flow_token")), flowResponse(m.Bubble()))
-}
-
-// flowResponse is the response of the Flow that a button of a message opens.
-func flowResponse(b phone.Bubble) string {
-	for _, button := range b.Buttons {
-		if button.Kind == "flow" {
-			return button.ID
-		}
-	}
-	return ""
 }
 
 // choose finds an item by its id, its title or its position; "" is the first.

@@ -90,16 +90,14 @@ func (s *Simulator) upload(g *graphCall, id string) *apiError {
 	}
 	s.mu.Lock()
 	n := s.world.number(id)
+	s.mu.Unlock()
 	if n == nil || !g.token.sees(n.account) {
-		s.mu.Unlock()
 		return noObject("post", id)
 	}
-	f := pick(s.faults, target{"media", id, "", ""}, s.random)
-	s.mu.Unlock()
 	if !g.token.may(messaging) {
 		return newAPIError(200, "")
 	}
-	if done, err := s.failRequest(g, f); done || err != nil {
+	if done, err := s.failRequest(g, "media", id); done {
 		return err
 	}
 	file, err := g.file()

@@ -299,7 +299,11 @@ func TestTap(t *testing.T) {
 		assert.Equal(t, id, n.MessageID)
 		assert.Equal(t, tt.tap.MessageID, n.ReplyTo)
 	}
-	id, err := s.Tap(simulator.Tap{MessageID: web})
+	id, err := s.Tap(simulator.Tap{MessageID: flow})
+	require.NoError(t, err)
+	form, _ := s.Message(id)
+	assert.Contains(t, string(form.Body), `{\"flow_token\":\"t-1\"}`, "the token comes back")
+	id, err = s.Tap(simulator.Tap{MessageID: web})
 	require.NoError(t, err)
 	assert.Empty(t, id, "an address only opens")
 	for _, tap := range []simulator.Tap{{}, {MessageID: list, Choice: "9"}, {MessageID: template, Choice: "x"}, {MessageID: carousel, Card: 7}, {MessageID: carousel, Card: -1}} {

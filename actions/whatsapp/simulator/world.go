@@ -77,7 +77,7 @@ func newWorld(o Options, now time.Time) (world, error) {
 		accounts = []Account{account}
 	}
 	for _, a := range accounts {
-		if _, err := w.addAccount(a, o.Templates, now); err != nil {
+		if err := w.addAccount(a, o.Templates, now); err != nil {
 			return w, err
 		}
 	}
@@ -95,7 +95,7 @@ func newWorld(o Options, now time.Time) (world, error) {
 	return w, nil
 }
 
-func (w *world) addAccount(a Account, shared []*templates.Definition, now time.Time) (*account, error) {
+func (w *world) addAccount(a Account, shared []*templates.Definition, now time.Time) error {
 	acct := &account{Account: a, apps: true}
 	acct.Name = cmp.Or(a.Name, "Account "+a.ID)
 	acct.Business = cmp.Or(a.Business, "9"+a.ID)
@@ -103,7 +103,7 @@ func (w *world) addAccount(a Account, shared []*templates.Definition, now time.T
 	for i, text := range a.Templates {
 		d, err := templates.Read(text)
 		if err != nil {
-			return nil, fmt.Errorf("account %s: templates[%d]: %w", a.ID, i, err)
+			return fmt.Errorf("account %s: templates[%d]: %w", a.ID, i, err)
 		}
 		acct.templates = append(acct.templates, newTemplate(a.ID, d, now))
 	}
@@ -114,12 +114,12 @@ func (w *world) addAccount(a Account, shared []*templates.Definition, now time.T
 	}
 	for _, n := range a.Numbers {
 		if w.numbers[n.ID] != nil {
-			return nil, fmt.Errorf("account %s: the phone number ID %s is declared twice", a.ID, n.ID)
+			return fmt.Errorf("account %s: the phone number ID %s is declared twice", a.ID, n.ID)
 		}
 		w.addNumber(acct, n)
 	}
 	w.accounts = append(w.accounts, acct)
-	return acct, nil
+	return nil
 }
 
 func newTemplate(account string, d *templates.Definition, now time.Time) *template {

@@ -32,7 +32,7 @@ func (b *Bubble) interactive(v schema.Value) {
 	case "flow":
 		b.Label = "WhatsApp Flow"
 		b.Facts = facts(params, "flow_id", "flow_name", "flow_action", "flow_action_payload.screen", "mode")
-		press("flow", cmp.Or(textOf(params.Get("flow_cta")), "Open"))
+		b.Buttons = []Button{{Kind: "flow", Title: cmp.Or(textOf(params.Get("flow_cta")), "Open"), ID: textOf(params.Get("flow_token"))}}
 	case "product":
 		b.Label = "Product"
 		b.Facts = facts(action, "product_retailer_id", "catalog_id")
