@@ -69,30 +69,15 @@ func (s *Simulator) screen(key string, open bool) screen {
 	now := s.Now()
 	v := screen{Now: now.UTC(), Counts: s.log.counts, Open: open, Emojis: []string{"👍", "❤️", "😂", "😮", "😢", "🙏"}, Magics: Magics(),
 		Kinds: []string{"image", "video", "audio", "document", "sticker", "location", "contacts", "order"}}
-	places := map[string]int{}
-	for _, m := range slices.Backward(s.log.all) {
-		k := m.Number + "." + m.Person
-		i, known := places[k]
-		if !known && len(places) >= mostConversations {
-			continue
-		}
-		if !known {
-			i = len(places)
-			places[k] = i
-			v.Conversations = append(v.Conversations, s.conversation(k, m, now))
-		}
-		v.Conversations[i].Count++
-	}
+	v.Conversations = s.conversations(now)
 	if key == "" && len(v.Conversations) > 0 {
 		key = v.Conversations[0].Key
 	}
-	if i, ok := places[key]; ok {
+	if i := slices.IndexFunc(v.Conversations, func(c conversationView) bool { return c.Key == key }); i >= 0 {
 		v.Chosen = &v.Conversations[i]
-	} else if number, person, ok := strings.Cut(key, "."); ok && isID(number) && person != "" {
-		if n := s.world.numbers[number]; n != nil {
-			c := s.conversation(key, &message{Message: Message{Number: number, Person: person}}, now)
-			v.Chosen = &c
-		}
+	} else if number, person, _ := strings.Cut(key, "."); person != "" && s.world.numbers[number] != nil {
+		c := s.conversation(key, &message{Message: Message{Number: number, Person: person}}, now)
+		v.Chosen = &c
 	}
 	if v.Chosen == nil {
 		if n, err := s.numberOf("", ""); err == nil {
@@ -110,6 +95,26 @@ func (s *Simulator) screen(key string, open bool) screen {
 	slices.Reverse(v.Messages)
 	v.Earlier = max(0, v.Chosen.Count-len(v.Messages))
 	return v
+}
+
+// conversations lists the conversations, the one with the latest message first.
+func (s *Simulator) conversations(now time.Time) []conversationView {
+	var all []conversationView
+	places := map[string]int{}
+	for _, m := range slices.Backward(s.log.all) {
+		key := m.Number + "." + m.Person
+		i, known := places[key]
+		if !known && len(all) >= mostConversations {
+			continue
+		}
+		if !known {
+			i = len(all)
+			places[key] = i
+			all = append(all, s.conversation(key, m, now))
+		}
+		all[i].Count++
+	}
+	return all
 }
 
 // findFiles sets which files of a message can be shown.

@@ -15,18 +15,19 @@ type cell struct {
 	style string // SGR parameters, "" for none
 }
 
-// The characters that combine emoji.
 const (
-	joiner       = '\u200d'
-	emojiForm    = '\ufe0f'
-	firstSkin    = '\U0001f3fb'
-	lastSkin     = '\U0001f3ff'
-	firstFlag    = '\U0001f1e6'
-	lastFlag     = '\U0001f1ff'
-	firstTag     = '\U000e0020'
-	lastTag      = '\U000e007f'
-	invisibleDot = '\u00ad' // the soft hyphen
+	joiner    = '\u200d'
+	emojiForm = '\ufe0f'
 )
+
+// extends reports whether a character belongs to the one before it: an accent, the skin or another form
+// of an emoji.
+func extends(r rune) bool {
+	return r == joiner || r == emojiForm || r >= 0x1f3fb && r <= 0x1f3ff || r >= 0xe0020 && r <= 0xe007f || unicode.In(r, unicode.Mn, unicode.Me)
+}
+
+// isFlag reports whether two such characters are a flag.
+func isFlag(r rune) bool { return r >= 0x1f1e6 && r <= 0x1f1ff }
 
 // cells splits a text into graphemes. Control characters, and those that change the direction of
 // the text, are left out.
@@ -39,7 +40,7 @@ func cells(text, style string) []cell {
 		}
 		last := len(out) - 1
 		switch {
-		case r == joiner || r == emojiForm || r >= firstSkin && r <= lastSkin || r >= firstTag && r <= lastTag || unicode.In(r, unicode.Mn, unicode.Me):
+		case extends(r):
 			if last < 0 {
 				continue
 			}
@@ -49,11 +50,11 @@ func cells(text, style string) []cell {
 			}
 			joined = r == joiner
 			continue
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == invisibleDot || r == utf8.RuneError:
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError:
 			continue
 		case joined && last >= 0:
 			out[last].text += string(r)
-		case flag && r >= firstFlag && r <= lastFlag:
+		case flag && isFlag(r):
 			out[last].text += string(r)
 			out[last].width = 2
 			flag = false
@@ -61,7 +62,7 @@ func cells(text, style string) []cell {
 		default:
 			out = append(out, cell{string(r), columns(r), style})
 		}
-		joined, flag = false, r >= firstFlag && r <= lastFlag
+		joined, flag = false, isFlag(r)
 	}
 	return out
 }

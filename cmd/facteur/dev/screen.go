@@ -101,14 +101,7 @@ func (w *Workbench) screen(ctx context.Context, at, form url.Values, problems []
 		}
 	}
 	if report, err := w.daemon.Host().Get(ctx, at.Get("run")); err == nil {
-		s.Run = view.Detail(report)
-		s.Sent = w.sent(report)
-		if slices.ContainsFunc(s.Run.Waits, func(wait string) bool { return strings.HasPrefix(wait, "whatsapp.message") }) {
-			s.Answer = w.phone + "/"
-			if n := len(s.Sent); n > 0 {
-				s.Answer = s.Sent[n-1].Phone
-			}
-		}
+		w.showRun(s, report)
 	}
 	if p != nil {
 		if form == nil && s.Run != nil && s.Run.Flow == chosen {
@@ -133,6 +126,18 @@ func (w *Workbench) listFlows(s *screen, state *projectState, chosen string) str
 		s.Flows = append(s.Flows, f)
 	}
 	return chosen
+}
+
+// showRun shows a run, and where a person can answer it.
+func (w *Workbench) showRun(s *screen, r *host.Report) {
+	s.Run = view.Detail(r)
+	s.Sent = w.sent(r)
+	if slices.ContainsFunc(s.Run.Waits, func(wait string) bool { return strings.HasPrefix(wait, "whatsapp.message") }) {
+		s.Answer = w.phone + "/"
+		if n := len(s.Sent); n > 0 {
+			s.Answer = s.Sent[n-1].Phone
+		}
+	}
 }
 
 // sent returns the messages of a run, and those that its recipients have sent since.
