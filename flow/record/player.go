@@ -8,9 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -61,8 +61,8 @@ func NewPlayer(exchanges []*Exchange, options PlayerOptions) *Player {
 	}
 	p := &Player{options: options, last: map[string]int{}, entries: make([]entry, len(exchanges))}
 	for i, x := range exchanges {
-		_, version := cutVersion(x.Request.Path)
-		p.entries[i] = entry{Exchange: x, index: i, versioned: version, payload: x.Response.encoded}
+		_, versioned := cutVersion(x.Request.Path)
+		p.entries[i] = entry{Exchange: x, index: i, versioned: versioned, payload: x.Response.encoded}
 		if x.Response.encoded == nil {
 			p.entries[i].payload = x.Response.encode()
 		}
@@ -312,24 +312,13 @@ func (p *Player) Err() error {
 	return errors.Join(errs...)
 }
 
+var version = regexp.MustCompile(`^/v[0-9]+\.[0-9]+/`)
+
 // cutVersion removes the leading version of the Graph API from a path: /v23.0/106 becomes
 // /106.
 func cutVersion(path string) (rest string, ok bool) {
-	version, ok := strings.CutPrefix(path, "/v")
-	if !ok {
-		return path, false
+	if v := version.FindString(path); v != "" {
+		return path[len(v)-1:], true
 	}
-	end := strings.IndexByte(version, '/')
-	if end < 0 {
-		return path, false
-	}
-	major, minor, dot := strings.Cut(version[:end], ".")
-	if !dot || !digits(major) || !digits(minor) {
-		return path, false
-	}
-	return version[end:], true
-}
-
-func digits(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
+	return path, false
 }

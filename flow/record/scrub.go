@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -159,16 +160,10 @@ func jsonForms(secret string) []string {
 	return list
 }
 
+var percentEscape = regexp.MustCompile("%..")
+
 // lowerEscapes writes %2B as %2b.
-func lowerEscapes(s string) string {
-	b := []byte(s)
-	for i := range b {
-		if b[i] == '%' && i+2 < len(b) {
-			copy(b[i:], bytes.ToLower(b[i:i+3]))
-		}
-	}
-	return string(b)
-}
+func lowerEscapes(s string) string { return percentEscape.ReplaceAllStringFunc(s, strings.ToLower) }
 
 // percentEncode writes every byte as %XX.
 func percentEncode(s string) string {
