@@ -128,7 +128,8 @@ func (w *SchemaWriter) inline(t *Type, name string) map[string]any {
 		schema["maximum"] = *t.Maximum
 	}
 	if len(t.Enum) > 0 {
-		w.enum(schema, t)
+		delete(schema, "pattern")
+		w.constrain(schema, nil, t.choices())
 	}
 	return schema
 }
@@ -165,34 +166,24 @@ func (w *SchemaWriter) text(schema map[string]any, t *Type) {
 	rules := map[string]any{}
 	limit(rules, "minLength", t.MinLength)
 	limit(rules, "maxLength", t.MaxLength)
-	var patterns []any
-	for _, p := range []string{t.Pattern, formatPattern(t.Format)} {
-		if p != "" {
-			patterns = append(patterns, p)
-		}
-	}
-	switch len(patterns) {
-	case 1:
-		rules["pattern"] = patterns[0]
-	case 2:
-		rules["allOf"] = []any{map[string]any{"pattern": patterns[0]}, map[string]any{"pattern": patterns[1]}}
+	switch e164 := t.Format == "e164"; {
+	case e164 && t.Pattern != "":
+		rules["allOf"] = []any{map[string]any{"pattern": t.Pattern}, map[string]any{"pattern": e164Pattern}}
+	case e164:
+		rules["pattern"] = e164Pattern
+	case t.Pattern != "":
+		rules["pattern"] = t.Pattern
 	}
 	if t.Format != "" && t.Format != "e164" {
 		rules["format"] = t.Format
 	}
 	if len(t.Enum) > 0 {
 		// With the constraints in one place a reader sees them together.
-		w.constrain(schema, "string", merge(rules, t.choices()))
+		maps.Copy(rules, t.choices())
+		w.constrain(schema, "string", rules)
 		return
 	}
 	w.constrain(schema, kind, rules)
-}
-
-func formatPattern(format string) string {
-	if format == "e164" {
-		return e164Pattern
-	}
-	return ""
 }
 
 // choices is the schema of the allowed values: editors complete from the enum, the pattern
@@ -207,17 +198,6 @@ func (t *Type) choices() map[string]any {
 		patterns = append(patterns, foldPattern(fmt.Sprint(v)))
 	}
 	return map[string]any{"anyOf": []any{enum, map[string]any{"pattern": "^(" + strings.Join(patterns, "|") + ")$"}}}
-}
-
-// enum adds choices to the schema of values that are not strings.
-func (w *SchemaWriter) enum(schema map[string]any, t *Type) {
-	delete(schema, "pattern")
-	w.constrain(schema, nil, t.choices())
-}
-
-func merge(a, b map[string]any) map[string]any {
-	maps.Copy(a, b)
-	return a
 }
 
 // foldPattern matches a text in any case; ECMA patterns have no flag for it.
