@@ -80,7 +80,7 @@ func absenceOf(names []string, known stepFacts, outputs *schema.Type) absence {
 	case may&Skipped != 0:
 		return mayNotHaveRun
 	case len(names) > 2:
-		if f := outputField(outputs, names[2]); f == nil || !f.Always {
+		if f := outputs.Field(names[2]); f == nil || !f.Always {
 			return mayHaveFailed
 		}
 	}
@@ -99,14 +99,6 @@ func (pc *presenceChecker) typeOf(names []string) *schema.Type {
 		return t
 	}
 	return schema.AnyType
-}
-
-// outputField returns an output of a step, or nil.
-func outputField(outputs *schema.Type, name string) *schema.Field {
-	if outputs == nil {
-		return nil
-	}
-	return outputs.Field(name)
 }
 
 // eitherOf lists alternatives, without empty ones: "a", "a, or b", "a, b, or c".

@@ -174,7 +174,7 @@ func (c *check) unknownField(e ast.Expr, name string, at diag.Range) {
 	what := c.sourceOf(operand)
 	hint := diag.DidYouMean(name, what, names)
 	if strings.HasPrefix(t.TypeName(), stepPrefix) {
-		if st := c.scope.steps.m[t.TypeName()[len(stepPrefix):]]; st.Outputs != nil && st.Outputs.Field(name) != nil {
+		if st := c.scope.steps.m[t.TypeName()[len(stepPrefix):]]; st.Outputs.Field(name) != nil {
 			hint = fmt.Sprintf("its outputs are read as %s.outputs.%s", what, name)
 		}
 	}

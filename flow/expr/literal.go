@@ -117,7 +117,7 @@ func (c *check) formats() {
 		v.Validate(shared().cel, noConfig{}, c.tree, issues)
 	}
 	for _, problem := range issues.Errors() {
-		c.errorf("invalid-literal", c.positions.nodeOr(problem.ExprID, c.positions.whole()), "", "format: %s", problem.Message)
+		c.errorf("invalid-literal", c.positions.at(c.positions.offset(problem.ExprID)), "", "format: %s", problem.Message)
 	}
 }
 

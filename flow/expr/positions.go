@@ -73,17 +73,6 @@ func (p positions) at(i int) diag.Range {
 	return p.text.Range(i, end)
 }
 
-// nodeOr returns the range of a node, or otherwise if it has none.
-func (p positions) nodeOr(id int64, otherwise diag.Range) diag.Range {
-	if p.info == nil || id == 0 {
-		return otherwise
-	}
-	if i := p.offset(id); i >= 0 {
-		return p.at(i)
-	}
-	return otherwise
-}
-
 // whole returns the range of the expression without surrounding white space.
 func (p positions) whole() diag.Range {
 	i := p.space(0)

@@ -304,8 +304,8 @@ func (pc *presenceChecker) chainFacts(ch chain) (yes, no Facts) {
 		return factsAbout(id, Skipped), factsAbout(id, Succeeded|Failed)
 	}
 	name := ch.links[2].name
-	if st := pc.scope.steps.m[id]; len(ch.links) == 3 && st.Outputs != nil {
-		switch f := outputField(st.Outputs, name); {
+	if st := pc.scope.steps.m[id]; len(ch.links) == 3 {
+		switch f := st.Outputs.Field(name); {
 		case f != nil && f.Always:
 			no = factsAbout(id, Succeeded|Failed)
 		case f != nil && f.Required:

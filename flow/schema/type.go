@@ -101,8 +101,11 @@ type Field struct {
 	Plain bool
 }
 
-// Field returns the field of that name, or nil.
+// Field returns the field of that name, or nil. A nil type has none.
 func (t *Type) Field(name string) *Field {
+	if t == nil {
+		return nil
+	}
 	for _, f := range t.Fields {
 		if f.Name == name {
 			return f
