@@ -126,17 +126,8 @@ func AppendText(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// isPlain reports whether a string needs no escaping in JSON: it is ASCII without control
-// characters, quotes and backslashes, as most are. It checks eight bytes at a time.
+// isPlain reports whether a string needs no escaping in JSON, as most do.
 func isPlain[T string | []byte](s T) bool {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for ; len(s) >= 8; s = s[8:] {
-		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		quote, backslash := w^(ones*'"'), w^(ones*'\\')
-		if (w|(w-ones*' ')|(quote-ones)|(backslash-ones))&high != 0 { // subtracting from a smaller byte borrows, which sets its high bit
-			return false
-		}
-	}
 	for i := range len(s) {
 		if !isPlainByte(s[i]) {
 			return false
