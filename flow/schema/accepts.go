@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"facteur/flow/diag"
@@ -45,10 +46,8 @@ func (t *Type) Accepts(from *Type) (ok bool, why string) {
 		if from.isObjectLike() {
 			return true, ""
 		}
-		for _, c := range t.Cases {
-			if ok, _ := c.Type.Accepts(from); ok {
-				return true, ""
-			}
+		if slices.ContainsFunc(t.Cases, func(c Case) bool { ok, _ := c.Type.Accepts(from); return ok }) {
+			return true, ""
 		}
 	case List:
 		if from.Kind == List {
@@ -77,12 +76,7 @@ func (t *Type) mismatch(from *Type) (bool, string) {
 func (t *Type) isObjectLike() bool { return t.Kind == Object || t.Kind == Map || t.Kind == Union }
 
 func (t *Type) acceptsCase(union *Type) bool {
-	for _, c := range union.Cases {
-		if ok, _ := t.Accepts(c.Type); ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(union.Cases, func(c Case) bool { ok, _ := t.Accepts(c.Type); return ok })
 }
 
 func (t *Type) acceptsEntries(from *Type) (bool, string) {
@@ -105,50 +99,49 @@ func (t *Type) acceptsEntries(from *Type) (bool, string) {
 }
 
 func (t *Type) acceptsFields(from *Type) (bool, string) {
-	switch from.Kind {
-	case Object:
-		for _, f := range t.Fields {
-			got := from.Field(f.Name)
-			if got == nil {
-				if f.Required && f.Default == nil && !from.Open {
-					return false, fmt.Sprintf("the object lacks the field %q", f.Name)
-				}
-				continue
-			}
-			if ok, why := f.Type.Accepts(got.Type); !ok {
-				return false, f.Name + ": " + why
-			}
-		}
-		for _, f := range from.Fields {
-			if !t.Open && t.Field(f.Name) == nil {
-				why := fmt.Sprintf("no field %q is expected here", f.Name)
-				if near := diag.Suggest(f.Name, t.Names()); near != "" {
-					why += fmt.Sprintf(", did you mean %q?", near)
-				}
-				return false, why
-			}
-		}
-		return true, ""
-	case Map:
-		if from.Fields != nil {
-			return t.acceptsLiteralMap(from)
-		}
-		// Its keys are only known at run time; its values must fit the required fields.
-		fits := t.Open || len(t.Fields) == 0
-		for _, f := range t.Fields {
-			ok, _ := f.Type.Accepts(from.elem())
-			fits = fits || ok
-			if !ok && f.Required && f.Default == nil {
-				fits = false
-				break
-			}
-		}
-		if fits {
-			return true, ""
-		}
-		return false, fmt.Sprintf("expected %s with fields %s, got %s", t.Name(), strings.Join(t.Names(), ", "), from.Name())
+	switch {
+	case from.Kind == Object:
+		return t.acceptsObject(from)
+	case from.Kind == Map && from.Fields != nil:
+		return t.acceptsLiteralMap(from)
+	case from.Kind != Map:
+		return t.mismatch(from)
 	}
-	return t.mismatch(from)
+	// Its keys are only known at run time; its values must fit the required fields.
+	fits := func(f *Field) bool { ok, _ := f.Type.Accepts(from.elem()); return ok }
+	lacks := func(f *Field) bool { return f.mustBeGiven() && !fits(f) }
+	if (t.Open || len(t.Fields) == 0 || slices.ContainsFunc(t.Fields, fits)) && !slices.ContainsFunc(t.Fields, lacks) {
+		return true, ""
+	}
+	return false, fmt.Sprintf("expected %s with fields %s, got %s", t.Name(), strings.Join(t.Names(), ", "), from.Name())
+}
+
+func (f *Field) mustBeGiven() bool { return f.Required && f.Default == nil }
+
+func (t *Type) acceptsObject(from *Type) (bool, string) {
+	for _, f := range t.Fields {
+		got := from.Field(f.Name)
+		if got == nil && f.mustBeGiven() && !from.Open {
+			return false, fmt.Sprintf("the object lacks the field %q", f.Name)
+		}
+		if got == nil {
+			continue
+		}
+		if ok, why := f.Type.Accepts(got.Type); !ok {
+			return false, f.Name + ": " + why
+		}
+	}
+	for _, f := range from.Fields {
+		if t.Open || t.Field(f.Name) != nil {
+			continue
+		}
+		why := fmt.Sprintf("no field %q is expected here", f.Name)
+		if near := diag.Suggest(f.Name, t.Names()); near != "" {
+			why += fmt.Sprintf(", did you mean %q?", near)
+		}
+		return false, why
+	}
+	return true, ""
 }
 
 // acceptsLiteralMap is acceptsFields for a map made by literals. Fields that only some of them
