@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,43 +45,42 @@ func (c *check) mismatch(e ast.Expr, at diag.Range) {
 		}
 		c.errorf(code, at, hint, "both sides of : must have the same type, but these are %s and %s", names[1], names[2])
 	case operators.Index, operators.OptIndex:
-		if ts[0].Kind() == types.StructKind {
+		switch {
+		case ts[0].TypeName() == stepsTypeName: // reported by the presence checker
+		case ts[0].Kind() == types.StructKind:
 			hint = "name the field: " + c.sourceOf(args[0]) + ".<field>"
 			if key, ok := textOf(args[1]); ok {
 				hint = "write " + c.sourceOf(args[0]) + "." + key
 			}
-			if ts[0].TypeName() == stepsTypeName {
-				return // reported by the presence checker
-			}
 			c.errorf(code, at, hint, "[ ] works on lists and maps, but %s is an object", c.sourceOf(args[0]))
-			return
+		default:
+			c.errorf(code, at, hint, "[ ] on %s does not take %s", names[0], names[1])
 		}
-		c.errorf(code, at, hint, "[ ] on %s does not take %s", names[0], names[1])
 	case operators.Equals, operators.NotEquals:
-		if hint == "" {
-			hint = c.convertHint(name, ts, names, args)
-		}
-		for i := range ts {
-			if hint == "" && ts[i].Kind() == types.NullTypeKind {
-				of, _ := c.scope.schemaType(ts[1-i])
-				hint = fmt.Sprintf("it is never null: compare it with a value such as %s, or test with has(…) whether it is present", zero(of))
-			}
-		}
-		c.errorf(code, at, hint, "%s cannot be compared with %s", names[0], names[1])
+		c.errorf(code, at, cmp.Or(hint, c.convertHint(name, ts, names, args), c.nullHint(ts)), "%s cannot be compared with %s", names[0], names[1])
 	default:
 		display, isOperator := operators.FindReverse(call.FunctionName())
-		if !isOperator {
-			display = name
-			if hint == "" {
-				hint = "usage: " + signatures(name)
-			}
-		} else if hint == "" && len(args) == 1 && name == operators.LogicalNot {
-			hint = c.comparisonHint(args[0], "==")
-		} else if hint == "" {
-			hint = c.convertHint(name, ts, names, args)
+		switch {
+		case !isOperator:
+			display, hint = name, cmp.Or(hint, "usage: "+signatures(name))
+		case name == operators.LogicalNot && len(args) == 1:
+			hint = cmp.Or(hint, c.comparisonHint(args[0], "=="))
+		default:
+			hint = cmp.Or(hint, c.convertHint(name, ts, names, args))
 		}
 		c.errorf(code, at, hint, "%s does not take %s", display, strings.Join(names, " and "))
 	}
+}
+
+// nullHint returns a hint at what to write in place of a comparison with null.
+func (c *check) nullHint(ts []*types.Type) string {
+	for i := range ts {
+		if ts[i].Kind() == types.NullTypeKind {
+			of, _ := c.scope.schemaType(ts[1-i])
+			return fmt.Sprintf("it is never null: compare it with a value such as %s, or test with has(…) whether it is present", zero(of))
+		}
+	}
+	return ""
 }
 
 // comparisonHint returns a hint at how to turn a value into a condition.
