@@ -25,7 +25,7 @@ func (c *flowCompiler) block(steps []*flow.Step, s *expr.Scope, place string) []
 	return out
 }
 
-// -
+// step compiles one step, and updates the scope with what is known after it.
 func (c *flowCompiler) step(in *flow.Step, s *expr.Scope, place string) *Step {
 	out := &Step{
 		ID: in.ID.Value, Place: place, Description: in.Description,

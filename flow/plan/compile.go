@@ -126,7 +126,7 @@ func (c *Compiler) compiled(f *flow.Flow) *compiled {
 	return done
 }
 
-// -
+// initialSteps returns what expressions see of the steps before any has run.
 func initialSteps(steps []*Step) map[string]any {
 	skipped := map[string]any{"status": "skipped", "attempts": int64(0)}
 	out := map[string]any{}

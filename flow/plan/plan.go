@@ -181,7 +181,7 @@ type Trigger struct {
 	Kind  string      // webhook, schedule or whatsapp_message
 	Event *call.Event // what starts the flow; nil for a schedule
 
-	// normalized by the event's Subject
+	// Of a webhook.
 	Path       string // in the form of the event's Subject
 	Connection string // proves who sends the event; "": none
 	Open       bool   // anybody may send the event

@@ -276,4 +276,4 @@ func (f *File) write() error {
 }
 
 // byteOrderMark is not part of the parsed text.
-const byteOrderMark = "\ufeff" // which is no part of what was parsed
+const byteOrderMark = "\ufeff"
