@@ -49,7 +49,7 @@ func (h *Host) ensureAttributes(ctx context.Context) error {
 		return nil
 	}
 	_, err = operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: h.opts.Namespace, SearchAttributes: missing})
-	if exists := (*serviceerror.AlreadyExists)(nil); err == nil || errors.As(err, &exists) {
+	if _, exists := errors.AsType[*serviceerror.AlreadyExists](err); err == nil || exists {
 		return nil
 	}
 	var commands []string

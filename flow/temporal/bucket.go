@@ -2,8 +2,12 @@ package temporal
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"facteur/flow/host"
 )
 
 const (
@@ -32,43 +36,34 @@ type bucket struct {
 
 // wait takes a token from each bucket. It waits for up to shortWait; if that is not enough it
 // takes none, and returns how long it would have to wait.
-func (b *buckets) wait(ctx context.Context, limits []rateLimit) (wait time.Duration) {
-	if len(limits) == 0 {
-		return 0
-	}
-	for wait = b.take(limits, time.Now()); wait > 0 && wait <= shortWait; wait = b.take(limits, time.Now()) {
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+func (b *buckets) wait(ctx context.Context, limits []rateLimit) time.Duration {
+	for {
+		wait := b.take(limits, time.Now())
+		if wait <= 0 || wait > shortWait || !host.Sleep(ctx, wait) {
 			return wait
 		}
 	}
-	return wait
 }
 
+// take takes a token from each bucket, or none, and returns how long to wait for them.
 func (b *buckets) take(limits []rateLimit, now time.Time) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	price := func(l rateLimit) time.Duration { return time.Duration(float64(time.Second) / l.Rate) }
+	limits = slices.DeleteFunc(slices.Clone(limits), func(l rateLimit) bool { return l.Rate <= 0 })
 	for _, l := range limits {
-		if l.Rate > 0 {
-			one := b.get(l, now)
-			price := time.Duration(float64(time.Second) / l.Rate)
-			wait = max(wait, one.full.Add(price-one.span).Sub(now))
-		}
+		one := b.get(l, now)
+		wait = max(wait, one.full.Add(price(l)-one.span).Sub(now))
 	}
 	if wait > 0 {
 		return wait
 	}
 	for _, l := range limits {
-		if l.Rate > 0 {
-			one := b.get(l, now)
-			if one.full.Before(now) {
-				one.full = now
-			}
-			one.full = one.full.Add(time.Duration(float64(time.Second) / l.Rate))
+		one := b.get(l, now)
+		if one.full.Before(now) {
+			one.full = now
 		}
+		one.full = one.full.Add(price(l))
 	}
 	return 0
 }
@@ -77,15 +72,8 @@ func (b *buckets) get(l rateLimit, now time.Time) *bucket {
 	if one := b.known[l.Key]; one != nil {
 		return one
 	}
-	if b.known == nil {
-		b.known = map[string]*bucket{}
-	}
 	if len(b.known) >= maxBuckets {
-		for key, one := range b.known {
-			if one.full.Before(now) {
-				delete(b.known, key)
-			}
-		}
+		maps.DeleteFunc(b.known, func(_ string, one *bucket) bool { return one.full.Before(now) })
 	}
 	one := &bucket{full: now, span: time.Duration(float64(max(l.Burst, 1)) / l.Rate * float64(time.Second))}
 	b.known[l.Key] = one

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync"
-	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -17,7 +15,8 @@ import (
 
 // call is the activity that makes a call, once.
 func (h *Host) call(ctx context.Context, in callInput) (callResult, error) {
-	if !h.tasks.begin(activity.GetInfo(ctx).TaskToken) {
+	info := activity.GetInfo(ctx)
+	if !h.tasks.begin(info.TaskToken) {
 		return callResult{}, errReturned
 	}
 	c := in.Call.Call()
@@ -26,13 +25,13 @@ func (h *Host) call(ctx context.Context, in callInput) (callResult, error) {
 			c.Input, _ = coerced.(map[string]any)
 		}
 	}
-	if info := activity.GetInfo(ctx); !h.isRepeatable(&c) {
-		switch {
-		case in.Execution != "" && in.Execution != info.WorkflowExecution.RunID:
-			return callResult{Outcome: stored.OfOutcome(host.UnknownOutcome("somebody reset the workflow on the server, and the call may have been made before that: it is not made again"))}, nil
-		case info.Attempt > 1 || activity.HasHeartbeatDetails(ctx):
-			return callResult{Outcome: stored.OfOutcome(host.UnknownOutcome("the server wants the call made again, and it may have happened: it is not"))}, nil
-		}
+	repeatable := h.isRepeatable(&c)
+	switch {
+	case repeatable:
+	case in.Execution != "" && in.Execution != info.WorkflowExecution.RunID:
+		return resultOf(host.UnknownOutcome("somebody reset the workflow on the server, and the call may have been made before that: it is not made again")), nil
+	case info.Attempt > 1 || activity.HasHeartbeatDetails(ctx):
+		return resultOf(host.UnknownOutcome("the server wants the call made again, and it may have happened: it is not")), nil
 	}
 	if held := h.holds.find(in.Flow, &c, false); held != nil {
 		return held.answer(), nil
@@ -40,23 +39,19 @@ func (h *Host) call(ctx context.Context, in callInput) (callResult, error) {
 	if wait := h.buckets.wait(ctx, in.Limits); wait > 0 {
 		held := host.HeldOutcome("limit", "it waits for its turn")
 		held.After = wait
-		return callResult{Outcome: stored.OfOutcome(held)}, nil
+		return resultOf(held), nil
 	}
-	ctx, end := h.inFlight.begin(ctx, c.Key)
-	defer end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h.inFlight.Store(c.Key, cancel)
+	defer h.inFlight.Delete(c.Key)
 	prepared := &preparedCall{h: h, ctx: ctx, flow: in.Flow, call: &c}
-	if activity.GetInfo(ctx).ActivityType.Name == beginActivity {
+	if info.ActivityType.Name == beginActivity {
 		c.Begin = prepared.begin
 	} else {
 		go h.heartbeat(ctx)
 	}
-	limited, done := ctx, func() {}
-	if c.Timeout > 0 {
-		limited, done = context.WithTimeout(ctx, c.Timeout)
-	}
-	outcome := h.do(limited, c)
-	late := limited.Err() != nil && ctx.Err() == nil
-	done()
+	outcome, late := h.do(ctx, c, repeatable)
 	switch {
 	case prepared.hold != nil && ctx.Err() == nil:
 		return prepared.hold.answer(), nil
@@ -67,7 +62,7 @@ func (h *Host) call(ctx context.Context, in callInput) (callResult, error) {
 		outcome = host.HeldOutcome("not_started", "the server did not note that the call began, so it was not made: "+prepared.err.Error())
 	}
 	if outcome.Status == call.Cancelled && h.opts.Hard.Err() != nil { // because the daemon stops, not because the run wanted it
-		return callResult{Outcome: stored.OfOutcome(host.StoppedOutcome())}, nil
+		return resultOf(host.StoppedOutcome()), nil
 	}
 	if outcome.Throttled != "" {
 		h.buckets.throttle(outcome.Throttled)
@@ -75,6 +70,8 @@ func (h *Host) call(ctx context.Context, in callInput) (callResult, error) {
 	hold := h.noteConnection(&c, &outcome)
 	return h.boundResult(&c, callResult{Outcome: stored.OfOutcome(outcome), Hold: hold, TimedOut: late}), nil
 }
+
+func resultOf(o call.Outcome) callResult { return callResult{Outcome: stored.OfOutcome(o)} }
 
 // answer is that of a call that the hold keeps.
 func (h *hold) answer() callResult {
@@ -117,68 +114,38 @@ func (b *preparedCall) begin(ctx context.Context) error {
 // heartbeat records heartbeats until ctx ends. Their answers cancel ctx if the call is to be
 // cancelled.
 func (h *Host) heartbeat(ctx context.Context) {
-	tick := time.NewTicker(h.opts.Lost / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			activity.RecordHeartbeat(ctx, true) // a further attempt sees the details
-		case <-ctx.Done():
-			return
-		}
+	for host.Sleep(ctx, h.opts.Lost/4) {
+		activity.RecordHeartbeat(ctx, true) // a further attempt sees the details
 	}
 }
 
-// do calls Options.Do, and returns an outcome also if that panics.
-func (h *Host) do(ctx context.Context, c call.Call) (outcome call.Outcome) {
+// do calls Options.Do, and returns an outcome also if that panics; late says whether the call's
+// time-out passed.
+func (h *Host) do(ctx context.Context, c call.Call, repeatable bool) (outcome call.Outcome, late bool) {
+	limited := ctx
+	if c.Timeout > 0 {
+		var done func()
+		limited, done = context.WithTimeout(ctx, c.Timeout)
+		defer done()
+	}
 	returned := false
 	defer func() {
+		late = limited.Err() != nil && ctx.Err() == nil
 		if returned {
 			return
 		}
 		if v := recover(); h.opts.Panicked != nil {
 			h.opts.Panicked(c, v, debug.Stack())
 		}
-		outcome = host.BrokenOutcome(c.Action, h.isRepeatable(&c))
+		outcome = host.BrokenOutcome(c.Action, repeatable)
 	}()
-	outcome = h.opts.Do(ctx, c)
+	outcome = h.opts.Do(limited, c)
 	returned = true
-	return outcome
+	return outcome, false
 }
 
 // isRepeatable reports whether making a call twice is harmless.
 func (h *Host) isRepeatable(c *call.Call) bool {
 	sig := h.opts.Catalog.Action(c.Action)
 	return c.Idempotent || sig != nil && sig.Idempotent != nil && sig.Idempotent(c.Input)
-}
-
-// inFlightCalls are the calls that this process makes at the moment.
-type inFlightCalls struct {
-	mu    sync.Mutex
-	calls map[string]context.CancelFunc // by key
-}
-
-func (u *inFlightCalls) begin(ctx context.Context, key string) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.calls == nil {
-		u.calls = map[string]context.CancelFunc{}
-	}
-	u.calls[key] = cancel
-	return ctx, func() {
-		cancel()
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		delete(u.calls, key)
-	}
-}
-
-// end cancels a call, if it is made here.
-func (u *inFlightCalls) end(key string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if cancel := u.calls[key]; cancel != nil {
-		cancel()
-	}
 }

@@ -13,7 +13,6 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -41,7 +40,7 @@ func (h *Host) Cancel(ctx context.Context, run, reason string) error {
 // signal signals a run, and reports whether it has changed meanwhile: it is not open.
 func (h *Host) signal(ctx context.Context, s *runState, name string, arg any) (changed bool, err error) {
 	err = h.client.SignalWorkflow(ctx, s.id(), "", name, arg)
-	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+	if isNotFound(err) {
 		return true, nil
 	}
 	if err != nil {
@@ -184,7 +183,7 @@ func (h *Host) lockRun(ctx context.Context, run string) (context.Context, func()
 			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 			WorkflowExecutionErrorWhenAlreadyStarted: true,
 		}, runLockType)
-		if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
+		if isStarted(err) {
 			if err := h.backOff(ctx); err != errChanged {
 				return ctx, nil, err
 			}
@@ -264,7 +263,7 @@ func (h *Host) newExecution(ctx context.Context, s *runState, in input, goesOn b
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
 		Memo:                                     map[string]any{inputsMemo: fingerprints},
 	}, runType, in)
-	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
+	if isStarted(err) {
 		return errChanged
 	}
 	if err != nil {

@@ -45,6 +45,19 @@ func (o Options) serverError(doing string, err error) error {
 	return e
 }
 
+// isNotFound reports whether an error of the server says that there is no such workflow, or that
+// it has ended.
+func isNotFound(err error) bool {
+	_, missing := errors.AsType[*serviceerror.NotFound](err)
+	return missing
+}
+
+// isStarted reports whether an error of the server says that there is a workflow of that id.
+func isStarted(err error) bool {
+	_, exists := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err)
+	return exists
+}
+
 // IsUnavailable reports whether an error of a host says that its server cannot be reached, or
 // is overloaded. The request may succeed later, and may have been executed.
 func IsUnavailable(err error) bool {

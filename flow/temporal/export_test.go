@@ -44,7 +44,7 @@ type TestEnv struct {
 func NewTestEnv(o Options, id string) *TestEnv {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(sdkLogger{o.withDefaults().Log})
-	s := &TestEnv{suite.NewTestWorkflowEnvironment(), &Host{opts: o.withDefaults()}}
+	s := &TestEnv{suite.NewTestWorkflowEnvironment(), newHost(o)}
 	s.host.senders.stopped = true
 	s.SetTestTimeout(time.Minute) // however slow the machine is
 	s.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
@@ -259,7 +259,7 @@ func MakeCall(o Options, c call.Call, reset bool) (call.Outcome, error) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(sdkLogger{o.withDefaults().Log})
 	env := suite.NewTestActivityEnvironment()
-	h := &Host{opts: o.withDefaults()}
+	h := newHost(o)
 	env.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: callActivity})
 	in := callInput{Call: stored.OfCall(c)}
 	if reset {

@@ -2,8 +2,8 @@ package temporal
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +12,6 @@ import (
 	"facteur/flow/host"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
@@ -58,11 +57,15 @@ func (h *holds) add(one *hold) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.known[one.Key()]
-	if h.known == nil {
-		h.known = map[string]*hold{}
-	}
 	h.known[one.Key()] = one
 	return before == nil
+}
+
+// get returns a hold, nil if there is none.
+func (h *holds) get(key string) *hold {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known[key]
 }
 
 // remove removes a hold, and returns it, nil if there is none.
@@ -77,12 +80,7 @@ func (h *holds) remove(name string) *hold {
 func (h *holds) all() []*hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out := make([]*hold, 0, len(h.known))
-	for _, one := range h.known {
-		out = append(out, one)
-	}
-	slices.SortFunc(out, func(a, b *hold) int { return a.Compare(&b.Hold) })
-	return out
+	return slices.SortedFunc(maps.Values(h.known), func(a, b *hold) int { return a.Compare(&b.Hold) })
 }
 
 // holdWorkflow is the workflow of a hold. It never ends by itself.
@@ -137,16 +135,11 @@ func (h *Host) Resume(ctx context.Context, scope host.Scope, name string) error 
 		hold := host.Hold{Scope: scope, Name: name, Auto: auto}
 		key := hold.Key()
 		err := h.client.TerminateWorkflow(ctx, h.holdID(key), "", "lifted")
-		missing := (*serviceerror.NotFound)(nil)
-		h.holds.mu.Lock()
-		one := h.holds.known[key]
-		h.holds.mu.Unlock()
+		one := h.holds.get(key)
 		switch {
-		case errors.As(err, &missing):
-			if one == nil || !one.localOnly {
-				continue
-			}
-		case err != nil:
+		case isNotFound(err) && (one == nil || !one.localOnly):
+			continue
+		case err != nil && !isNotFound(err):
 			return fmt.Errorf("lift the hold: %w", err)
 		}
 		found = true
@@ -193,7 +186,7 @@ func (h *Host) signalLifted(ctx context.Context, name string) error {
 		}
 		for _, e := range answer.GetExecutions() {
 			err := h.client.SignalWorkflow(ctx, e.GetExecution().GetWorkflowId(), "", liftedSignal, name)
-			if gone := (*serviceerror.NotFound)(nil); err != nil && !errors.As(err, &gone) {
+			if err != nil && !isNotFound(err) {
 				return fmt.Errorf("tell a run that the hold is lifted: %w", err)
 			}
 		}
@@ -224,7 +217,7 @@ func (h *Host) readHolds(ctx context.Context) error {
 			one := &hold{Hold: form.Hold(), version: form.Version}
 			found[one.Key()] = true
 			if h.onHold(one) && one.Auto {
-				h.spawn(func() { h.watchRenewal(h.ctx, one) })
+				h.background.Go(func() { h.watchRenewal(h.ctx, one) })
 			}
 		}
 		if page = answer.GetNextPageToken(); len(page) == 0 {
@@ -244,22 +237,14 @@ func (h *Host) readHolds(ctx context.Context) error {
 // isGone reports whether a hold's workflow has ended. Lists lag, so it asks for the workflow.
 func (h *Host) isGone(ctx context.Context, name string) bool {
 	d, err := h.client.DescribeWorkflow(ctx, h.holdID(name), "")
-	missing := (*serviceerror.NotFound)(nil)
-	return errors.As(err, &missing) || err == nil && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	return isNotFound(err) || err == nil && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
 // watchHolds reads the holds of all daemons at intervals, until Stop.
 func (h *Host) watchHolds() {
-	tick := time.NewTicker(holdsInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := h.readHolds(h.ctx); err != nil && h.ctx.Err() == nil {
-				h.opts.Log.Warn("the holds could not be read", "error", err)
-			}
-		case <-h.ctx.Done():
-			return
+	for host.Sleep(h.ctx, holdsInterval) {
+		if err := h.readHolds(h.ctx); err != nil && h.ctx.Err() == nil {
+			h.opts.Log.Warn("the holds could not be read", "error", err)
 		}
 	}
 }

@@ -2,13 +2,11 @@ package temporal
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/workflow"
 	"golang.org/x/sync/errgroup"
 )
@@ -196,11 +194,10 @@ func (h *Host) checkRuns(ctx context.Context, runs []string) (out goneRuns, err 
 	for _, run := range runs {
 		all.Go(func() error {
 			d, err := h.client.DescribeWorkflow(ctx, runOfClaim(run), "")
-			missing := (*serviceerror.NotFound)(nil)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case errors.As(err, &missing):
+			case isNotFound(err):
 				out.Missing = append(out.Missing, run)
 			case err != nil:
 				return err

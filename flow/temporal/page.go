@@ -10,7 +10,6 @@ import (
 	"facteur/flow/machine/stored"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -68,7 +67,7 @@ func pageWorkflow(ctx workflow.Context, p page) error {
 // isKnown is the activity that reports whether the server knows a run.
 func (h *Host) isKnown(ctx context.Context, run string) (bool, error) {
 	_, err := h.client.DescribeWorkflow(ctx, run, "")
-	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+	if isNotFound(err) {
 		return false, nil
 	}
 	return err == nil, err

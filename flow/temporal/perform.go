@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -273,7 +274,9 @@ func (r *runner) resume(d *delayedCall) {
 func (r *runner) cancelCall(key string) {
 	if c := r.inFlight[key]; c != nil {
 		c.cancel()
-		r.h.inFlight.end(key) // if it is made here: without waiting for the server to say so
+		if cancel, here := r.h.inFlight.Load(key); here { // without waiting for the server to say so
+			cancel.(context.CancelFunc)()
+		}
 	}
 }
 

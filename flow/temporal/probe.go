@@ -24,14 +24,11 @@ func (h *Host) noteConnection(c *call.Call, o *call.Outcome) string {
 	if o.Error != nil {
 		one.Reason = o.Error.Message
 	}
-	h.holds.mu.Lock()
-	known := h.holds.known[one.Key()] != nil
-	h.holds.mu.Unlock()
-	if known {
+	if h.holds.get(one.Key()) != nil {
 		return one.Key()
 	}
 	h.onHold(one)
-	h.spawn(func() {
+	h.background.Go(func() {
 		if one.localOnly {
 			h.awaitReady(h.ctx, one)
 		} else {
@@ -68,10 +65,7 @@ func (h *Host) awaitRenewal(ctx context.Context, one *hold) {
 
 func (h *Host) watchRenewal(ctx context.Context, one *hold) {
 	for h.opts.Ready != nil && host.Sleep(ctx, host.RenewalInterval) {
-		h.holds.mu.Lock()
-		lifted := h.holds.known[one.Key()] == nil
-		h.holds.mu.Unlock()
-		if lifted {
+		if h.holds.get(one.Key()) == nil { // it was lifted
 			return
 		}
 		version, err := h.opts.Ready.Check(ctx, one.Name)

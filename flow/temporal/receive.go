@@ -13,7 +13,6 @@ import (
 	"facteur/flow/machine/stored"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 )
 
 // Receive implements host.Host. An open run gets the receipts of calls that it awaits, one
@@ -42,8 +41,7 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt) error {
 	for {
 		d, err := h.client.DescribeWorkflow(ctx, run, "")
-		missing := (*serviceerror.NotFound)(nil)
-		if errors.As(err, &missing) {
+		if isNotFound(err) {
 			return nil // it is of another host's run, or of one that the server has forgotten
 		}
 		if err != nil {
@@ -68,7 +66,7 @@ func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt)
 		}
 		err = h.client.SignalWorkflow(ctx, run, "", receiptsSignal, list)
 		switch {
-		case errors.As(err, &missing):
+		case isNotFound(err):
 			continue // it has ended meanwhile
 		case err != nil:
 			return fmt.Errorf("tell the run %s of receipts: %w", run, err)

@@ -15,37 +15,29 @@ import (
 // --output json` writes. Of the options it needs Restore, Catalog, and those that the run was
 // started with: Hash, Seal and Open. It connects to no server and makes no calls.
 func Replay(o Options, history []byte) error {
-	o = o.withDefaults()
 	var events historypb.History
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(history, &events); err != nil {
 		return fmt.Errorf("read the history: %w", err)
-	}
-	h := &Host{opts: o}
-	h.senders.stopped = true
-	r, err := h.replayer()
-	if err != nil {
-		return err
 	}
 	if len(events.GetEvents()) == 0 {
 		return errors.New("the history is empty")
 	}
 	began := events.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
-	return r.ReplayWorkflowHistoryWithOptions(sdkLogger{o.Log}, &events, worker.ReplayWorkflowHistoryOptions{
-		OriginalExecution: workflow.Execution{ID: began.GetWorkflowId(), RunID: began.GetOriginalExecutionRunId()},
-	})
+	return replay(newHost(o), &events, workflow.Execution{ID: began.GetWorkflowId(), RunID: began.GetOriginalExecutionRunId()})
 }
 
-// replayer returns a replayer for our workflows.
-func (h *Host) replayer() (worker.WorkflowReplayer, error) {
+// replay replays the history of an execution on a host that is not connected.
+func replay(h *Host, history *historypb.History, of workflow.Execution) error {
+	h.senders.stopped = true
 	data := newConverter(h.opts)
 	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
 		DataConverter: data, FailureConverter: failures(data), DisableRegistrationAliasing: true, DisableDeadlockDetection: true,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for name, f := range h.workflows() {
 		r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}
-	return r, nil
+	return r.ReplayWorkflowHistoryWithOptions(sdkLogger{h.opts.Log}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: of})
 }

@@ -11,7 +11,6 @@ import (
 	"facteur/flow/plan"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -133,7 +132,7 @@ func (h *Host) unschedule(ctx context.Context, loaded time.Time, wanted map[stri
 				continue
 			}
 			err := h.client.SignalWorkflow(ctx, id, "", scheduleSignal, scheduleForm{Loaded: loaded.UTC(), Gone: true})
-			if gone := (*serviceerror.NotFound)(nil); err != nil && !errors.As(err, &gone) {
+			if err != nil && !isNotFound(err) {
 				return fmt.Errorf("end a schedule: %w", err)
 			}
 		}

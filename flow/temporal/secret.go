@@ -2,11 +2,9 @@ package temporal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 )
 
@@ -33,20 +31,20 @@ func (e *KeyError) Unwrap() error { return e.err }
 //
 // It is called before Open; of o only what connects to the server, Seal and Open matter.
 func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, error) {
-	o = o.withDefaults()
+	h := newHost(o)
+	o = h.opts
 	c, err := dial(ctx, o, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	h := &Host{opts: o, client: c}
+	h.client = c
 	id := o.Queue + "/secret/" + name
 	err = h.keepSecret(ctx, id, fresh, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE)
-	exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil)
 	switch {
 	case err == nil:
 		return fresh, nil
-	case !errors.As(err, &exists):
+	case !isStarted(err):
 		return nil, o.serverError("keep what the daemons share", err)
 	}
 	d, err := c.DescribeWorkflow(ctx, id, "")

@@ -9,7 +9,6 @@ import (
 	"facteur/flow/call"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 )
 
@@ -42,23 +41,7 @@ func (s *senderWorkers) ensure(h *Host, queue string, rate float64) {
 	if s.workers[queue] != nil || s.stopped {
 		return
 	}
-	w := newSender(h.client, queue, rate, h)
-	if s.workers == nil {
-		s.workers = map[string]worker.Worker{}
-	}
-	s.workers[queue] = w
-	h.spawn(func() {
-		if err := w.Start(); err != nil {
-			h.opts.Log.Error("this daemon cannot work for a sender", "queue", queue, "error", err)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.workers, queue)
-		}
-	})
-}
-
-func newSender(c client.Client, queue string, rate float64, h *Host) worker.Worker {
-	w := worker.New(c, queue, worker.Options{
+	w := worker.New(h.client, queue, worker.Options{
 		TaskQueueActivitiesPerSecond:       rate,
 		MaxConcurrentActivityExecutionSize: h.opts.Workers,
 		MaxConcurrentActivityTaskPollers:   2,
@@ -71,7 +54,15 @@ func newSender(c client.Client, queue string, rate float64, h *Host) worker.Work
 	for _, name := range []string{callActivity, beginActivity} {
 		w.RegisterActivityWithOptions(h.call, activity.RegisterOptions{Name: name})
 	}
-	return w
+	s.workers[queue] = w
+	h.background.Go(func() {
+		if err := w.Start(); err != nil {
+			h.opts.Log.Error("this daemon cannot work for a sender", "queue", queue, "error", err)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.workers, queue)
+		}
+	})
 }
 
 func (s *senderWorkers) stop() {

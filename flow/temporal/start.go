@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"facteur/flow/plan"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -25,7 +23,7 @@ import (
 
 // Start implements host.Host.
 func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run, bool, error) {
-	if h.isStopping() {
+	if h.stopping.Load() {
 		return host.Run{}, false, &host.StoppingError{}
 	}
 	id := newID()
@@ -70,7 +68,7 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
 		Memo:                                     map[string]any{inputsMemo: fingerprints},
 	}, runType, in)
-	if exists := (*serviceerror.WorkflowExecutionAlreadyStarted)(nil); errors.As(err, &exists) {
+	if isStarted(err) {
 		run, err := h.first(ctx, id, s.Key, fingerprints)
 		return run, false, err
 	}
@@ -185,7 +183,7 @@ func (h *Host) workflows() map[string]any {
 
 // notFound returns a *host.NotFoundError for one of the server, and other errors unchanged.
 func notFound(run string, err error) error {
-	if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+	if isNotFound(err) {
 		return &host.NotFoundError{What: "run " + run}
 	}
 	return err

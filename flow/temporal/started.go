@@ -20,9 +20,8 @@ const (
 // startedRuns is a cache of the runs that this process has just started. Wait need not read
 // their input from the server, which is a third of what waiting costs the server.
 type startedRuns struct {
-	mu    sync.Mutex
-	runs  map[string]startedRun
-	order []string // ids, the oldest first
+	mu   sync.Mutex
+	runs map[string]startedRun
 }
 
 // A startedRun is the first execution of a run.
@@ -38,15 +37,10 @@ func (f *startedRuns) add(run, execution string, in input) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.runs == nil {
-		f.runs = map[string]startedRun{}
-	}
-	if len(f.order) >= maxStarted {
-		delete(f.runs, f.order[0])
-		f.order = f.order[1:]
+	if len(f.runs) >= maxStarted { // nobody waits for most of them
+		clear(f.runs)
 	}
 	f.runs[run] = startedRun{execution, in, time.Now()}
-	f.order = append(f.order, run)
 }
 
 // take removes a run from the cache, and returns it.

@@ -10,7 +10,6 @@ import (
 	"facteur/flow/machine/stored"
 
 	failurepb "go.temporal.io/api/failure/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -208,8 +207,7 @@ func (h *Host) returnTask(ctx context.Context, t task) error {
 		try, done := context.WithTimeout(ctx, returnTry)
 		err := h.tryReturn(try, t)
 		done()
-		missing := (*serviceerror.NotFound)(nil)
-		if err == nil || errors.As(err, &missing) || !host.Sleep(ctx, returnTry/50) {
+		if err == nil || isNotFound(err) || !host.Sleep(ctx, returnTry/50) {
 			return err
 		}
 	}

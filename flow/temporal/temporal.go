@@ -15,6 +15,7 @@
 package temporal
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -112,12 +113,10 @@ type Host struct {
 	holds    holds
 	senders  senderWorkers
 	buckets  buckets
-	inFlight inFlightCalls
+	inFlight sync.Map // of context.CancelFunc, by key: the calls that this process makes
 	tasks    *taskTracker
+	stopping atomic.Bool
 	onRunner func(*runner) // called with each run that begins, for replays; nil: not called
-
-	mu       sync.Mutex
-	stopping bool
 }
 
 var (
@@ -130,11 +129,11 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	if o.Address == "" || o.Do == nil || o.Catalog == nil || o.Restore == nil {
 		return nil, errors.New("a host on Temporal needs the address of the server, Do, Catalog and Restore")
 	}
-	o = o.withDefaults()
-	h := &Host{opts: o, tasks: newTaskTracker()}
+	h := newHost(o)
+	h.tasks = newTaskTracker()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	var err error
-	if h.client, err = dial(ctx, o, h.tasks); err != nil {
+	if h.client, err = dial(ctx, h.opts, h.tasks); err != nil {
 		return nil, err
 	}
 	if err := h.open(ctx); err != nil {
@@ -145,25 +144,21 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	return h, nil
 }
 
+// newHost returns a host that is not connected.
+func newHost(o Options) *Host {
+	return &Host{
+		opts: o.withDefaults(), started: startedRuns{runs: map[string]startedRun{}}, holds: holds{known: map[string]*hold{}},
+		senders: senderWorkers{workers: map[string]worker.Worker{}}, buckets: buckets{known: map[string]*bucket{}},
+	}
+}
+
 func (o Options) withDefaults() Options {
-	if o.Namespace == "" {
-		o.Namespace = client.DefaultNamespace
-	}
-	if o.Queue == "" {
-		o.Queue = "facteur"
-	}
-	if o.Workers == 0 {
-		o.Workers = 1024
-	}
-	if o.Lost == 0 {
-		o.Lost = 30 * time.Second
-	}
-	if o.Hard == nil {
-		o.Hard = context.Background()
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Namespace = cmp.Or(o.Namespace, client.DefaultNamespace)
+	o.Queue = cmp.Or(o.Queue, "facteur")
+	o.Workers = cmp.Or(o.Workers, 1024)
+	o.Lost = cmp.Or(o.Lost, 30*time.Second)
+	o.Hard = cmp.Or(o.Hard, context.Background())
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return o
 }
 
@@ -190,23 +185,17 @@ func (h *Host) open(ctx context.Context) error {
 	if err := h.worker.Start(); err != nil {
 		return fmt.Errorf("start to work on the task queue %s: %w", h.opts.Queue, err)
 	}
-	h.spawn(h.watchHolds)
+	h.background.Go(h.watchHolds)
 	return nil
 }
 
 // stopTime bounds how long Stop lets calls finish.
 const stopTime = 10 * time.Minute
 
-func (h *Host) spawn(f func()) { h.background.Go(f) }
-
 // Stop takes nothing new, lets the calls in flight finish until ctx ends, and leaves the runs
 // to other daemons, or to this one when it is opened again.
 func (h *Host) Stop(ctx context.Context) error {
-	h.mu.Lock()
-	again := h.stopping
-	h.stopping = true
-	h.mu.Unlock()
-	if again {
+	if h.stopping.Swap(true) {
 		return nil
 	}
 	done, stopped := make(chan struct{}), make(chan struct{})
@@ -229,12 +218,6 @@ func (h *Host) Stop(ctx context.Context) error {
 	h.background.Wait()
 	h.client.Close()
 	return err
-}
-
-func (h *Host) isStopping() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.stopping
 }
 
 func (h *Host) hash(s string) string {

@@ -12,7 +12,6 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -73,13 +72,10 @@ func (h *Host) history(ctx context.Context, s *runState) (*historypb.History, er
 func (h *Host) replayRun(history *historypb.History, of workflow.Execution) (*runner, error) {
 	o := h.opts
 	o.OnStep, o.OnEnd = nil, nil
+	apart := newHost(o)
 	var last *runner
-	replayHost := &Host{opts: o, onRunner: func(r *runner) { last = r }}
-	replayHost.senders.stopped = true
-	replayer, err := replayHost.replayer()
-	if err == nil {
-		err = replayer.ReplayWorkflowHistoryWithOptions(sdkLogger{o.Log}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: of})
-	}
+	apart.onRunner = func(r *runner) { last = r }
+	err := replay(apart, history, of)
 	return last, err
 }
 
