@@ -105,6 +105,14 @@ type Filter struct {
 	Limit     int    // 0: 100; at most 1000
 }
 
+// PageSize returns how many runs Host.List returns at the most.
+func (f Filter) PageSize() int {
+	if f.Limit <= 0 {
+		return 100
+	}
+	return min(f.Limit, 1000)
+}
+
 // A Report is all that is known of a run.
 type Report struct {
 	Run     Run

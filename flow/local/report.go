@@ -61,11 +61,7 @@ func (h *Host) ended(ctx context.Context, run string) (*host.Result, error) {
 
 // List implements host.Host.
 func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next string, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	limit = min(limit, 1000)
+	limit := f.PageSize()
 	filter := journal.Filter{
 		Flow: f.Flow, Status: string(f.Status), Unknown: f.Unknown, Since: f.Since, Until: f.Until, Limit: limit,
 	}

@@ -9,7 +9,6 @@ import (
 
 	"facteur/flow/host"
 	"facteur/flow/machine"
-	"facteur/flow/machine/stored"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -31,22 +30,21 @@ func (h *Host) Cancel(ctx context.Context, run, reason string) error {
 		if s.stuck != nil {
 			return h.cancelStuck(ctx, s, reason)
 		}
-		if changed, err := h.signal(ctx, s, cancelSignal, reason); err != nil || !changed {
+		if err := h.signal(ctx, s, cancelSignal, reason); err != errChanged {
 			return err
 		}
 	}
 }
 
-// signal signals a run, and reports whether it has changed meanwhile: it is not open.
-func (h *Host) signal(ctx context.Context, s *runState, name string, arg any) (changed bool, err error) {
-	err = h.client.SignalWorkflow(ctx, s.id(), "", name, arg)
-	if isNotFound(err) {
-		return true, nil
+// signal signals an open run; errChanged: it is not open any more.
+func (h *Host) signal(ctx context.Context, s *runState, name string, arg any) error {
+	switch err := h.client.SignalWorkflow(ctx, s.id(), "", name, arg); {
+	case isNotFound(err):
+		return errChanged
+	case err != nil:
+		return fmt.Errorf("tell the run %s: %w", s.id(), err)
 	}
-	if err != nil {
-		return false, fmt.Errorf("tell the run %s: %w", s.id(), err)
-	}
-	return false, nil
+	return nil
 }
 
 // Retry implements host.Host. The run goes on in a new execution of its workflow.
@@ -74,98 +72,114 @@ func (h *Host) Release(ctx context.Context, run string) error {
 	return &host.StateError{Run: run, Reason: "it is not held"}
 }
 
+type (
+	eventMaker           func(*machine.Machine) (machine.Event, error)
+	unresolvedEventMaker func([]host.UnresolvedCall) (machine.Event, error)
+)
+
+// An edit is an event that is to be applied to a run as it was read.
+type edit struct {
+	*runState
+	start      machine.Start
+	m          *machine.Machine // nil: the run cannot be rebuilt
+	unresolved []host.UnresolvedCall
+	event      machine.Event // nil: there is nothing to apply
+}
+
 // applyToRun applies an event to a run, which may have ended. makeEvent returns it, nil for none.
 // If the run has ended and cannot be rebuilt, makeFromUnresolved does instead; if that is nil, such
 // a run is refused.
-func (h *Host) applyToRun(ctx context.Context, run string, makeEvent func(*machine.Machine) (machine.Event, error), makeFromUnresolved func([]host.UnresolvedCall) (machine.Event, error)) error {
-	var release func()
-	defer func() {
-		if release != nil {
-			release()
-		}
-	}()
-	for {
+func (h *Host) applyToRun(ctx context.Context, run string, makeEvent eventMaker, makeFromUnresolved unresolvedEventMaker) error {
+	for locked := false; ; {
 		s, err := h.load(ctx, run)
 		if err != nil {
 			return err
 		}
-		m, began, err := s.machine(h, nil)
-		var unresolved []host.UnresolvedCall
-		mismatch := (*machine.MismatchError)(nil)
+		e, err := h.newEdit(s, makeEvent, makeFromUnresolved)
 		switch {
-		case errors.As(err, &mismatch) && makeFromUnresolved != nil && !s.open:
-			unresolved = s.unresolvedCalls(m)
-		case s.stuck != nil:
-			return &host.StateError{Run: run, Reason: err.Error(), Hint: "cancel it first, or start a daemon that knows its flow"}
-		case err != nil:
-			return &host.StateError{Run: run, Reason: err.Error()}
-		case m == nil && s.serverEnd != "":
-			return &host.StateError{Run: run, Reason: s.serverEnd, Hint: "start a new run"}
-		case m == nil:
-			return &host.StateError{Run: run, Reason: "it has not begun: " + string(s.record.Status)}
-		case s.open && m.Result() != nil: // it is about to end
-			if err := h.backOff(ctx); err != errChanged {
+		case err == errChanged:
+			if !host.Sleep(ctx, changeDelay) {
+				return ctx.Err()
+			}
+		case err != nil || e.event == nil:
+			return err
+		case s.open:
+			err = h.signal(ctx, s, settledSignal, encodeAll(e.event)[0])
+		case locked:
+			err = h.applyToEnded(ctx, e)
+		default:
+			var release func()
+			if ctx, release, err = h.lockRun(ctx, run); err != nil {
 				return err
 			}
-			continue
+			defer release()
+			locked = true
+			continue // it may have changed before the lock was ours
 		}
-		var event machine.Event
-		if mismatch != nil {
-			event, err = makeFromUnresolved(unresolved)
-		} else {
-			event, err = makeEvent(m)
-		}
-		if mismatch == nil && errors.As(err, new(*host.StateError)) && s.serverEnd != "" && m.Result() == nil {
-			refused := &host.StateError{Run: run, Reason: s.serverEnd, Hint: "start a new run"}
-			if len(m.Unknown()) > 0 {
-				refused.Hint = "settle what is unknown: the run ends as cancelled then, and can be retried"
-			}
-			return refused
-		}
-		if err != nil || event == nil {
-			return err
-		}
-		if !s.open {
-			if release == nil {
-				if ctx, release, err = h.lockRun(ctx, run); err != nil {
-					return err
-				}
-				continue // it may have changed before the lock was ours
-			}
-			events := []machine.Event{event}
-			if s.serverEnd != "" { // it does not go on: it ends as cancelled
-				events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: s.serverEnd}, event}
-			} else if retried, ok := event.(machine.Retried); ok { // receipts that came since may show that a call happened
-				if s.reset && !retried.Resend {
-					return &host.StateError{
-						Run: run, Reason: "somebody reset its workflow on the server, and what it had done after that point may be done twice",
-						Hint: "see what it has sent, and start a new run for the rest, or retry with resend",
-					}
-				}
-				receipts, err := h.opts.Past.ReadUnapplied(ctx, began.At, m, retried.At)
-				if err != nil {
-					return err
-				}
-				events = append(receipts, event)
-			}
-			if mismatch != nil {
-				err = h.storeFinal(ctx, s, len(unresolved)-1, events...)
-			} else {
-				err = h.continueRun(ctx, s, m, events...)
-			}
-			if err != errChanged {
-				return err
-			}
-			continue
-		}
-		one, err := stored.Encode(nil, event)
-		if err != nil {
-			return err
-		}
-		if changed, err := h.signal(ctx, s, settledSignal, one); err != nil || !changed {
+		if err != errChanged {
 			return err
 		}
 	}
+}
+
+// newEdit makes an event for a run. The error is errChanged if the run is about to end, or says
+// why there can be none.
+func (h *Host) newEdit(s *runState, makeEvent eventMaker, makeFromUnresolved unresolvedEventMaker) (e edit, err error) {
+	e.runState = s
+	refuse := func(reason, hint string) (edit, error) {
+		return e, &host.StateError{Run: s.id(), Reason: reason, Hint: hint}
+	}
+	e.m, e.start, err = s.machine(h, nil)
+	_, mismatch := errors.AsType[*machine.MismatchError](err)
+	switch {
+	case mismatch && makeFromUnresolved != nil && !s.open:
+		e.m, e.unresolved = nil, s.unresolvedCalls(e.m)
+		e.event, err = makeFromUnresolved(e.unresolved)
+		return e, err
+	case s.stuck != nil:
+		return refuse(err.Error(), "cancel it first, or start a daemon that knows its flow")
+	case err != nil:
+		return refuse(err.Error(), "")
+	case e.m == nil && s.serverEnd != "":
+		return refuse(s.serverEnd, "start a new run")
+	case e.m == nil:
+		return refuse("it has not begun: "+string(s.record.Status), "")
+	case s.open && e.m.Result() != nil:
+		return e, errChanged
+	}
+	e.event, err = makeEvent(e.m)
+	if _, refused := errors.AsType[*host.StateError](err); !refused || s.serverEnd == "" || e.m.Result() != nil {
+		return e, err
+	}
+	if len(e.m.Unknown()) > 0 {
+		return refuse(s.serverEnd, "settle what is unknown: the run ends as cancelled then, and can be retried")
+	}
+	return refuse(s.serverEnd, "start a new run")
+}
+
+// applyToEnded applies an event to a run that has ended, and is locked. The error is errChanged
+// if it was started again nevertheless.
+func (h *Host) applyToEnded(ctx context.Context, e edit) error {
+	events := []machine.Event{e.event}
+	if e.serverEnd != "" { // it does not go on: it ends as cancelled
+		events = []machine.Event{machine.CancelRequested{At: time.Now(), Reason: e.serverEnd}, e.event}
+	} else if retried, ok := e.event.(machine.Retried); ok { // receipts that came since may show that a call happened
+		if e.reset && !retried.Resend {
+			return &host.StateError{
+				Run: e.id(), Reason: "somebody reset its workflow on the server, and what it had done after that point may be done twice",
+				Hint: "see what it has sent, and start a new run for the rest, or retry with resend",
+			}
+		}
+		receipts, err := h.opts.Past.ReadUnapplied(ctx, e.start.At, e.m, retried.At)
+		if err != nil {
+			return err
+		}
+		events = append(receipts, e.event)
+	}
+	if e.m == nil {
+		return h.storeFinal(ctx, e.runState, len(e.unresolved)-1, events...)
+	}
+	return h.continueRun(ctx, e.runState, e.m, events...)
 }
 
 // runLockTime bounds how long a run's lock is held.
@@ -184,8 +198,8 @@ func (h *Host) lockRun(ctx context.Context, run string) (context.Context, func()
 			WorkflowExecutionErrorWhenAlreadyStarted: true,
 		}, runLockType)
 		if isStarted(err) {
-			if err := h.backOff(ctx); err != errChanged {
-				return ctx, nil, err
+			if !host.Sleep(ctx, changeDelay) {
+				return ctx, nil, ctx.Err()
 			}
 			continue
 		}

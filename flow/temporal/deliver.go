@@ -14,7 +14,6 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 	"golang.org/x/sync/errgroup"
 )
@@ -248,10 +247,7 @@ func (h *Host) event(ctx workflow.Context, in eventInput) error {
 			sel.Select(ctx)
 		}
 	}
-	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: time.Minute,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-	})
+	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: time.Minute, RetryPolicy: &patience})
 	if awaitReplies(); in.Guaranteed && len(open) > 0 { // no daemon ran meanwhile, or it could not reach them
 		if err := workflow.ExecuteActivity(patient, offerActivity, in).Get(ctx, nil); err != nil {
 			return err

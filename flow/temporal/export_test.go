@@ -133,8 +133,7 @@ func (s *TestEnv) Run(p *plan.Plan, version int, inputs map[string]any) *machine
 	if err != nil {
 		panic(err)
 	}
-	in.Events = answer.Record.Events
-	m, err := rebuild(p, first, in, nil, nil)
+	m, err := rebuild(p, first, nil, answer.Record.Events, nil)
 	if err != nil {
 		panic(err)
 	}

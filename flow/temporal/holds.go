@@ -23,7 +23,6 @@ import (
 const (
 	holdsInterval = time.Second
 	holdMemo      = "hold"
-	liftedPage    = 100 // runs in a page of the list of those that a lifted hold kept
 )
 
 // A hold keeps calls from being made.
@@ -176,52 +175,34 @@ func (h *Host) heldQuery(name string) string {
 // signalLifted signals the runs that a hold kept. Runs that it does not reach try again after
 // their backoff.
 func (h *Host) signalLifted(ctx context.Context, name string) error {
-	var page []byte
-	for {
-		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: h.opts.Namespace, Query: h.heldQuery(name), PageSize: liftedPage, NextPageToken: page,
-		})
+	for e, err := range h.executions(ctx, h.heldQuery(name)) {
 		if err != nil {
 			return fmt.Errorf("list the runs that are held: %w", err)
 		}
-		for _, e := range answer.GetExecutions() {
-			err := h.client.SignalWorkflow(ctx, e.GetExecution().GetWorkflowId(), "", liftedSignal, name)
-			if err != nil && !isNotFound(err) {
-				return fmt.Errorf("tell a run that the hold is lifted: %w", err)
-			}
-		}
-		if page = answer.GetNextPageToken(); len(page) == 0 {
-			return nil
+		err := h.client.SignalWorkflow(ctx, e.GetExecution().GetWorkflowId(), "", liftedSignal, name)
+		if err != nil && !isNotFound(err) {
+			return fmt.Errorf("tell a run that the hold is lifted: %w", err)
 		}
 	}
+	return nil
 }
 
 // readHolds updates the holds from the server.
 func (h *Host) readHolds(ctx context.Context) error {
 	found := map[string]bool{}
 	began := time.Now()
-	var page []byte
-	for {
-		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: h.opts.Namespace, PageSize: 100, NextPageToken: page,
-			Query: h.openOf(holdType),
-		})
+	for e, err := range h.executions(ctx, h.openOf(holdType)) {
 		if err != nil {
 			return fmt.Errorf("read the holds: %w", err)
 		}
-		for _, e := range answer.GetExecutions() {
-			var form host.StoredHold
-			if err := h.memo(e.GetMemo(), holdMemo, &form); err != nil {
-				return err
-			}
-			one := &hold{Hold: form.Hold(), version: form.Version}
-			found[one.Key()] = true
-			if h.onHold(one) && one.Auto {
-				h.background.Go(func() { h.watchRenewal(h.ctx, one) })
-			}
+		var form host.StoredHold
+		if err := h.memo(e.GetMemo(), holdMemo, &form); err != nil {
+			return err
 		}
-		if page = answer.GetNextPageToken(); len(page) == 0 {
-			break
+		one := &hold{Hold: form.Hold(), version: form.Version}
+		found[one.Key()] = true
+		if h.onHold(one) && one.Auto {
+			h.background.Go(func() { h.watchRenewal(h.ctx, one) })
 		}
 	}
 	for _, one := range h.holds.all() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -21,11 +22,7 @@ import (
 // Open runs come first, the last started first, then those that have ended, the last ended
 // first.
 func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next string, err error) {
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	limit = min(limit, 1000)
+	limit := f.PageSize()
 	page, err := base64.RawURLEncoding.DecodeString(f.Cursor)
 	if err != nil || f.Cursor != "" && len(page) == 0 {
 		return nil, "", &host.CursorError{Cursor: f.Cursor}
@@ -58,6 +55,30 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 		}
 	}
 	return runs, base64.RawURLEncoding.EncodeToString(page), nil
+}
+
+// executions returns the workflow executions that a query finds.
+func (h *Host) executions(ctx context.Context, query string) iter.Seq2[*workflowpb.WorkflowExecutionInfo, error] {
+	return func(yield func(*workflowpb.WorkflowExecutionInfo, error) bool) {
+		var page []byte
+		for {
+			answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+				Namespace: h.opts.Namespace, Query: query, PageSize: 100, NextPageToken: page,
+			})
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, e := range answer.GetExecutions() {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if page = answer.GetNextPageToken(); len(page) == 0 {
+				return
+			}
+		}
+	}
 }
 
 // unknownOf counts the calls with an unknown outcome of a run that was terminated on the

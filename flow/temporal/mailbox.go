@@ -42,7 +42,7 @@ func (s *subscriptionForm) matches(d *delivery) bool {
 	return !d.Event.At.Before(s.Since) && (s.Connection == "" || d.Event.Connection == "" || s.Connection == d.Event.Connection)
 }
 
-func (s *subscriptionForm) same(other *subscriptionForm) bool {
+func (s *subscriptionForm) same(other subscriptionForm) bool {
 	return s.Run == other.Run && s.Await == other.Await
 }
 
@@ -92,7 +92,7 @@ func (h *Host) mailbox(ctx workflow.Context, in mailboxInput) error {
 func (b *mailboxState) handleSignal() bool {
 	var s subscriptionForm
 	if b.unsubs.ReceiveAsync(&s) {
-		b.Waiting = slices.DeleteFunc(b.Waiting, func(other subscriptionForm) bool { return s.same(&other) })
+		b.unsubscribe(s)
 		return true
 	}
 	s = subscriptionForm{}
@@ -151,7 +151,7 @@ func (b *mailboxState) expire() {
 
 // subscribe adds a subscription, and sends the run the retained events that match.
 func (b *mailboxState) subscribe(s subscriptionForm) {
-	if !slices.ContainsFunc(b.Waiting, func(other subscriptionForm) bool { return s.same(&other) }) {
+	if !slices.ContainsFunc(b.Waiting, s.same) {
 		b.Waiting = append(b.Waiting, s)
 	}
 	var past []delivery
@@ -163,6 +163,10 @@ func (b *mailboxState) subscribe(s subscriptionForm) {
 	if len(past) > 0 {
 		b.send(s, past...)
 	}
+}
+
+func (b *mailboxState) unsubscribe(s subscriptionForm) {
+	b.Waiting = slices.DeleteFunc(b.Waiting, s.same)
 }
 
 // deliver retains an event, sends it to the runs that wait for it, and tells the event's
@@ -186,7 +190,7 @@ func (b *mailboxState) send(s subscriptionForm, deliveries ...delivery) bool {
 	if workflow.SignalExternalWorkflow(b.ctx, s.Run, "", arrivedSignal, arrivedEvents{s.Await, deliveries}).Get(b.ctx, nil) == nil {
 		return true
 	}
-	b.Waiting = slices.DeleteFunc(b.Waiting, func(other subscriptionForm) bool { return s.same(&other) })
+	b.unsubscribe(s)
 	return false
 }
 

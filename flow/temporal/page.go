@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"facteur/flow/machine/stored"
@@ -130,9 +131,8 @@ type eventLog struct {
 
 // init sets the events of earlier executions.
 func (c *eventLog) init(paged []stored.Record, pages []string, inline []stored.Record) {
-	c.pages, c.paged = pages[:len(pages):len(pages)], len(paged)
-	c.events = append(paged, inline...)
-	c.events = c.events[:len(c.events):len(c.events)]
+	c.pages, c.paged = slices.Clip(pages), len(paged)
+	c.events = slices.Concat(paged, inline)
 }
 
 // unpaged returns the events that are on no page.
@@ -216,9 +216,12 @@ func (r *runner) needsNewExecution() bool {
 	return info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() > maxHistoryEvents
 }
 
-// isFull reports whether the history is about to be larger than the server allows.
-func (r *runner) isFull() bool {
-	return workflow.GetInfo(r.ctx).GetCurrentHistorySize() > maxHistory
+// cancelIfFull cancels a run whose history is about to be larger than the server allows.
+func (r *runner) cancelIfFull() {
+	if !r.full && r.m.Result() == nil && workflow.GetInfo(r.ctx).GetCurrentHistorySize() > maxHistory {
+		r.full = true
+		r.cancel(fullReason)
+	}
 }
 
 const fullReason = "too much has happened in this run for the Temporal server, which ends it at 50 MB: divide what it does among several runs, e.g. by a list that is cut in parts"

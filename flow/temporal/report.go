@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"facteur/flow/call"
@@ -20,49 +19,54 @@ func (h *Host) Wait(ctx context.Context, run string) (*host.Result, error) {
 	if r := h.waitStarted(ctx, run); r != nil {
 		return r, nil
 	}
-	for execution := ""; ; {
-		first, err := h.firstEvent(ctx, run, execution)
-		if err != nil {
-			return nil, notFound(run, err)
-		}
-		began := first.GetWorkflowExecutionStartedEventAttributes()
-		if began.GetWorkflowType().GetName() != runType {
-			return nil, &host.NotFoundError{What: "run " + run}
-		}
-		pinned := cmp.Or(execution, began.GetOriginalExecutionRunId())
-		last, err := h.lastEvent(ctx, run, pinned)
-		if err != nil {
-			return nil, notFound(run, err)
-		}
-		if execution == "" && last.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED {
-			d, err := h.client.DescribeWorkflow(ctx, run, "")
-			if err != nil {
-				return nil, notFound(run, err)
-			}
-			if execution = d.WorkflowExecution.RunID; execution != pinned { // it was reset, and has another execution
-				continue
-			}
-		}
-		s := &runState{}
-		s.execution.WorkflowExecution.ID = run
-		if err := h.decode(began.GetInput(), &s.in); err != nil {
-			return nil, err
-		}
-		if err := s.applyEnd(ctx, h, last); errors.Is(err, errChanged) {
-			execution = ""
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		v, err := h.view(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		if v.mismatch != nil {
-			return nil, v.mismatch
-		}
-		return v.result(), nil
+	s, err := h.awaitEnd(ctx, run, "")
+	for err == errChanged {
+		s, err = h.awaitEnd(ctx, run, "")
 	}
+	if err != nil {
+		return nil, err
+	}
+	v, err := h.view(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if v.mismatch != nil {
+		return nil, v.mismatch
+	}
+	return v.result(), nil
+}
+
+// awaitEnd waits for the end of an execution of a run, "": the latest; errChanged: it has
+// continued as new.
+func (h *Host) awaitEnd(ctx context.Context, run, execution string) (*runState, error) {
+	first, err := h.firstEvent(ctx, run, execution)
+	if err != nil {
+		return nil, notFound(run, err)
+	}
+	began := first.GetWorkflowExecutionStartedEventAttributes()
+	if began.GetWorkflowType().GetName() != runType {
+		return nil, &host.NotFoundError{What: "run " + run}
+	}
+	pinned := cmp.Or(execution, began.GetOriginalExecutionRunId())
+	last, err := h.lastEvent(ctx, run, pinned)
+	if err != nil {
+		return nil, notFound(run, err)
+	}
+	if execution == "" && last.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED {
+		d, err := h.client.DescribeWorkflow(ctx, run, "")
+		if err != nil {
+			return nil, notFound(run, err)
+		}
+		if latest := d.WorkflowExecution.RunID; latest != pinned { // it was reset
+			return h.awaitEnd(ctx, run, latest)
+		}
+	}
+	s := &runState{}
+	s.execution.WorkflowExecution.ID = run
+	if err := h.decode(began.GetInput(), &s.in); err != nil {
+		return nil, err
+	}
+	return s, s.applyEnd(ctx, h, last)
 }
 
 // Get implements host.Host.
@@ -109,14 +113,12 @@ type view struct {
 
 func (h *Host) view(ctx context.Context, s *runState) (*view, error) {
 	v := &view{s: s}
-	for _, list := range [][]stored.Record{{s.in.Start}, s.in.Events, s.record.Events} {
-		for _, one := range list {
-			e, err := entry(one)
-			if err != nil {
-				return nil, err
-			}
-			v.entries = append(v.entries, e)
+	for _, one := range append([]stored.Record{s.in.Start}, s.in.Events...) {
+		e, err := entry(one)
+		if err != nil {
+			return nil, err
 		}
+		v.entries = append(v.entries, e)
 	}
 	v.m, v.start, v.mismatch = s.machine(h, v.history.Observe)
 	if v.m == nil || v.mismatch != nil {

@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -50,7 +51,10 @@ func (h *Host) run(ctx workflow.Context, in input) (*record, error) {
 		panic(fmt.Sprintf("version %d of the machine started the run, this is version %d: a daemon of that version has to go on with it", in.Machine, machine.Version))
 	}
 	disconnected, _ := workflow.NewDisconnectedContext(ctx)
-	r := &runner{h: h, ctx: disconnected, in: in, selector: workflow.NewSelector(disconnected), inFlight: map[string]*inFlightCall{}, subscriptions: map[int]*subscription{}, backoffs: map[string]*stepBackoff{}, recipients: map[string]bool{}, receiptsAsked: map[string]bool{}}
+	r := &runner{
+		h: h, ctx: disconnected, in: in, selector: workflow.NewSelector(disconnected), inFlight: map[string]*inFlightCall{}, subscriptions: map[int]*subscription{},
+		backoffs: map[string]*stepBackoff{}, recipients: map[string]bool{}, receiptsAsked: map[string]bool{},
+	}
 	if in.Rejected {
 		return &record{Status: host.Rejected, Ended: workflow.Now(ctx)}, nil
 	}
@@ -88,10 +92,7 @@ func (r *runner) start() error {
 	if err != nil {
 		return err
 	}
-	in := r.in
-	in.Events = r.log.events
-	r.m, err = rebuild(r.planned.Plan, start, in, r.admittedAt, nil)
-	if err != nil {
+	if r.m, err = rebuild(r.planned.Plan, start, cmp.Or(r.admittedAt, r.in.Began), r.log.events, nil); err != nil {
 		return err
 	}
 	r.started = start.At
@@ -104,10 +105,7 @@ func (r *runner) start() error {
 // loop performs commands and applies events until the run has ended.
 func (r *runner) loop() (*record, error) {
 	for {
-		if r.m.Result() == nil && !r.full && r.isFull() {
-			r.full = true
-			r.cancel(fullReason)
-		}
+		r.cancelIfFull()
 		if !r.in.AwaitsTurn {
 			r.perform()
 		}
@@ -115,7 +113,7 @@ func (r *runner) loop() (*record, error) {
 		if !r.selector.HasPending() && !r.draining {
 			r.loadAwaitedReceipts()
 		}
-		if r.m.Result() != nil && len(r.inFlight) == 0 && !r.selector.HasPending() {
+		if r.m.Result() != nil && r.isQuiet() {
 			if r.answerEvents(); r.pendingOps == 0 {
 				if r.prepareEnd() {
 					continue
@@ -123,21 +121,29 @@ func (r *runner) loop() (*record, error) {
 				return r.end()
 			}
 		}
-		if r.draining = r.draining || r.needsNewExecution(); r.draining && len(r.inFlight) == 0 && r.pendingOps == 0 && !r.selector.HasPending() {
+		if r.draining = r.draining || r.needsNewExecution(); r.draining && r.pendingOps == 0 && r.isQuiet() {
 			if r.writePage(r.in.maxInlineBytes()) {
 				continue
 			}
 			return nil, r.continueAsNew()
 		}
-		if !r.selector.HasPending() {
-			r.upsertAttributes()
-			r.answerEvents()
-			r.inputBytes = 0 // selecting ends the workflow task, which hands the inputs to the server
-		}
+		r.wait()
+	}
+}
+
+// isQuiet reports whether no call is in flight, and nothing has happened that was not handled.
+func (r *runner) isQuiet() bool { return len(r.inFlight) == 0 && !r.selector.HasPending() }
+
+// wait waits until something happens, and handles it, and what has happened with it.
+func (r *runner) wait() {
+	if !r.selector.HasPending() {
+		r.upsertAttributes()
+		r.answerEvents()
+		r.inputBytes = 0 // selecting ends the workflow task, which hands the inputs to the server
+	}
+	r.selector.Select(r.ctx)
+	for r.selector.HasPending() {
 		r.selector.Select(r.ctx)
-		for r.selector.HasPending() {
-			r.selector.Select(r.ctx)
-		}
 	}
 }
 
@@ -165,11 +171,7 @@ func (r *runner) apply(event machine.Event) {
 	if err := r.m.Apply(event); err != nil {
 		panic(err.Error()) // the workflow makes no progress until a version comes that can apply it
 	}
-	rec, err := stored.Encode(nil, event)
-	if err != nil {
-		panic(err.Error())
-	}
-	r.log.events = append(r.log.events, rec)
+	r.log.events = append(r.log.events, encodeAll(event)...)
 }
 
 func (r *runner) now() time.Time { return workflow.Now(r.ctx) }

@@ -11,7 +11,6 @@ import (
 	"facteur/flow/plan"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -117,29 +116,20 @@ func formOfSchedule(s host.Schedule, loaded time.Time) scheduleForm {
 
 // unschedule ends the schedules that are not wanted.
 func (h *Host) unschedule(ctx context.Context, loaded time.Time, wanted map[string]bool) error {
-	var page []byte
-	for {
-		answer, err := h.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: h.opts.Namespace, PageSize: 1000, NextPageToken: page,
-			Query: h.openOf(scheduleType),
-		})
+	for e, err := range h.executions(ctx, h.openOf(scheduleType)) {
 		if err != nil {
 			return fmt.Errorf("list the schedules: %w", err)
 		}
-		for _, e := range answer.GetExecutions() {
-			id := e.GetExecution().GetWorkflowId()
-			if wanted[id] {
-				continue
-			}
-			err := h.client.SignalWorkflow(ctx, id, "", scheduleSignal, scheduleForm{Loaded: loaded.UTC(), Gone: true})
-			if err != nil && !isNotFound(err) {
-				return fmt.Errorf("end a schedule: %w", err)
-			}
+		id := e.GetExecution().GetWorkflowId()
+		if wanted[id] {
+			continue
 		}
-		if page = answer.GetNextPageToken(); len(page) == 0 {
-			return nil
+		err := h.client.SignalWorkflow(ctx, id, "", scheduleSignal, scheduleForm{Loaded: loaded.UTC(), Gone: true})
+		if err != nil && !isNotFound(err) {
+			return fmt.Errorf("end a schedule: %w", err)
 		}
 	}
+	return nil
 }
 
 // A scheduler is the state of a schedule's workflow.
@@ -206,6 +196,9 @@ func (k *scheduler) update(form scheduleForm) (changed bool) {
 	return changed
 }
 
+// patience retries until it succeeds, at most a minute apart.
+var patience = temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute}
+
 // evaluate computes what is due, as a side effect in the history: another version may have other
 // time zone data, and must decide the same on replay.
 func (k *scheduler) evaluate() (host.ScheduleEvaluation, error) {
@@ -227,44 +220,44 @@ func (k *scheduler) evaluate() (host.ScheduleEvaluation, error) {
 
 // sleep waits for a time, or until the schedule changes.
 func (k *scheduler) sleep(until time.Time) {
-	ctx, cancel := workflow.WithCancel(k.ctx)
-	defer cancel()
-	over := false
-	sel := workflow.NewSelector(ctx)
-	if !until.IsZero() {
-		sel.AddFuture(workflow.NewTimer(ctx, until.Sub(workflow.Now(ctx))), func(workflow.Future) { over = true })
-	}
-	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) { over = k.onSignal(c) })
-	for !over {
-		sel.Select(ctx)
-	}
+	k.await(func(ctx workflow.Context) workflow.Future {
+		if until.IsZero() {
+			return nil
+		}
+		return workflow.NewTimer(ctx, until.Sub(workflow.Now(ctx)))
+	})
 }
 
 // meet has a daemon start the run, and reports whether it did. It has not if no daemon took the
 // activity up in time, or if the schedule has changed meanwhile.
-func (k *scheduler) meet(r host.ScheduleEvaluation) (done bool) {
+func (k *scheduler) meet(r host.ScheduleEvaluation) bool {
+	return k.await(func(ctx workflow.Context) workflow.Future {
+		patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			ScheduleToStartTimeout: host.Grace, StartToCloseTimeout: meetTime, RetryPolicy: &patience,
+		})
+		return workflow.ExecuteActivity(patient, meetActivity, dueForm{k.scheduleForm, r.Due, r.Missed, r.Until})
+	})
+}
+
+// await starts something, and reports whether that succeeded. When the schedule changes it is
+// cancelled. nil: nothing was started.
+func (k *scheduler) await(start func(workflow.Context) workflow.Future) (done bool) {
 	ctx, cancel := workflow.WithCancel(k.ctx)
 	defer cancel()
-	patient := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		ScheduleToStartTimeout: host.Grace, StartToCloseTimeout: meetTime,
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-	})
 	over := false
 	sel := workflow.NewSelector(ctx)
-	sel.AddFuture(workflow.ExecuteActivity(patient, meetActivity, dueForm{k.scheduleForm, r.Due, r.Missed, r.Until}), func(f workflow.Future) {
-		over, done = true, f.Get(ctx, nil) == nil
+	if f := start(ctx); f != nil {
+		sel.AddFuture(f, func(f workflow.Future) { over, done = true, f.Get(ctx, nil) == nil })
+	}
+	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) {
+		var form scheduleForm
+		c.Receive(ctx, &form)
+		over = k.update(form)
 	})
-	sel.AddReceive(k.signals, func(c workflow.ReceiveChannel, _ bool) { over = k.onSignal(c) })
 	for !over {
 		sel.Select(ctx)
 	}
 	return done
-}
-
-func (k *scheduler) onSignal(c workflow.ReceiveChannel) (changed bool) {
-	var form scheduleForm
-	c.Receive(k.ctx, &form)
-	return k.update(form)
 }
 
 // meet is the activity that calls Options.Meet. It is retried until it succeeds.

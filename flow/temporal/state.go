@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,31 +21,26 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// rebuild makes the machine of a run from its stored events. each is called with every event
-// before that is applied; it may be nil.
-func rebuild(p *plan.Plan, start machine.Start, in input, began *time.Time, each func(m *machine.Machine, e machine.Event), more ...stored.Record) (*machine.Machine, error) {
-	if began == nil {
-		began = in.Began
-	}
-	if began != nil { // it was queued until then
+// rebuild makes the machine of a run from its stored events. began is when it did, if it was
+// queued. each is called with every event before that is applied; it may be nil.
+func rebuild(p *plan.Plan, start machine.Start, began *time.Time, events []stored.Record, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, error) {
+	if began != nil {
 		start.At = *began
 	}
 	if coerced, found := p.Inputs.Coerce(start.Inputs); found.Err() == nil {
 		start.Inputs, _ = coerced.(map[string]any)
 	}
 	m := machine.New(p, start)
-	for _, list := range [][]stored.Record{in.Events, more} {
-		for _, one := range list {
-			event, err := stored.Decode(one)
-			if err != nil {
-				return m, err
-			}
-			if each != nil {
-				each(m, event)
-			}
-			if err := m.Apply(event); err != nil {
-				return m, err
-			}
+	for _, one := range events {
+		event, err := stored.Decode(one)
+		if err != nil {
+			return m, err
+		}
+		if each != nil {
+			each(m, event)
+		}
+		if err := m.Apply(event); err != nil {
+			return m, err
 		}
 	}
 	return m, nil
@@ -54,9 +50,9 @@ func rebuild(p *plan.Plan, start machine.Start, in input, began *time.Time, each
 type runState struct {
 	execution client.WorkflowExecutionMetadata
 	open      bool
-	reset     bool  // it has ended, and an operator reset it before: it may have done more than is known
-	in        input // Events: all, also those on pages
-	record    record
+	reset     bool     // it has ended, and an operator reset it before: it may have done more than is known
+	in        input    // Events: all, also those on pages and those of the record
+	record    record   // without its events
 	pages     []string // have the first events …
 	paged     int      // … this many
 	held      []heldCall
@@ -68,20 +64,8 @@ type runState struct {
 func (h *Host) load(ctx context.Context, run string) (*runState, error) {
 	checked := false
 	for began := time.Now(); ; {
-		d, err := h.client.DescribeWorkflow(ctx, run, "")
-		if err != nil {
-			return nil, notFound(run, err)
-		}
-		if d.WorkflowType.Name != runType {
-			return nil, &host.NotFoundError{What: "run " + run}
-		}
-		s := &runState{execution: d.WorkflowExecutionMetadata, open: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
-		if s.open {
-			err = h.query(ctx, s)
-		} else {
-			err = h.readClosed(ctx, s)
-		}
-		if err == nil || !errors.Is(err, errChanged) {
+		s, err := h.read(ctx, run)
+		if err != errChanged {
 			return s, err
 		}
 		if s.open && !checked && time.Since(began) > stuckTime {
@@ -93,17 +77,37 @@ func (h *Host) load(ctx context.Context, run string) (*runState, error) {
 		if time.Since(began) > answerTimeout {
 			return nil, fmt.Errorf("the run %s does not answer: does a daemon of the version that started it work on the task queue %s?", run, h.opts.Queue)
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if !host.Sleep(ctx, changeDelay) {
+			return nil, ctx.Err()
 		}
 	}
+}
+
+// read is one attempt of load. After errChanged its state has only what the server knows of the
+// workflow.
+func (h *Host) read(ctx context.Context, run string) (*runState, error) {
+	d, err := h.client.DescribeWorkflow(ctx, run, "")
+	if err != nil {
+		return nil, notFound(run, err)
+	}
+	if d.WorkflowType.Name != runType {
+		return nil, &host.NotFoundError{What: "run " + run}
+	}
+	s := &runState{execution: d.WorkflowExecutionMetadata, open: d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	if s.open {
+		return s, h.query(ctx, s)
+	}
+	return s, h.readClosed(ctx, s)
 }
 
 // answerTimeout is how long a run may take to answer a query.
 const answerTimeout = 45 * time.Second
 
-// errChanged says that the run has changed meanwhile: it is to be loaded again.
+// errChanged says that the run has changed meanwhile: it is to be loaded again, after changeDelay
+// if nothing has to be waited for.
 var errChanged = errors.New("the run has gone on")
+
+const changeDelay = 20 * time.Millisecond
 
 // query reads an open run by querying its workflow.
 func (h *Host) query(ctx context.Context, s *runState) error {
@@ -119,9 +123,8 @@ func (h *Host) query(ctx context.Context, s *runState) error {
 	var early *serviceerror.WorkflowNotReady
 	var failed *serviceerror.QueryFailed
 	var late *serviceerror.DeadlineExceeded
-	switch {
-	case ctx.Err() == nil && (errors.As(err, &early) || errors.As(err, &failed) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)):
-		return h.backOff(ctx)
+	if ctx.Err() == nil && (errors.As(err, &early) || errors.As(err, &failed) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)) {
+		return errChanged
 	}
 	return fmt.Errorf("ask the run %s: %w", e.ID, err)
 }
@@ -138,17 +141,6 @@ func (h *Host) queryPart(ctx context.Context, s *runState, req reportRequest) (r
 		s.in.Events = nil
 	}
 	return part, err
-}
-
-// backOff waits for a moment, and returns errChanged, or the context's error.
-
-func (h *Host) backOff(ctx context.Context) error {
-	select {
-	case <-time.After(20 * time.Millisecond):
-		return errChanged
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // readClosed reads a run that has ended from its history.
@@ -274,7 +266,7 @@ func (s *runState) machine(h *Host, each func(m *machine.Machine, e machine.Even
 	if err != nil {
 		return nil, start, &machine.MismatchError{Reason: err.Error()}
 	}
-	m, err := rebuild(p.Plan, start, s.in, s.record.Began, each, s.record.Events...)
+	m, err := rebuild(p.Plan, start, cmp.Or(s.record.Began, s.in.Began), s.in.Events, each)
 	return m, start, err
 }
 

@@ -44,11 +44,7 @@ func (h *Host) recoverTerminated(ctx context.Context, s *runState) error {
 		if !known {
 			outcome = host.UnknownOutcome("the server ended the run while the call was made: it may have happened")
 		}
-		one, err := stored.Encode(nil, machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})
-		if err != nil {
-			return err
-		}
-		s.in.Events = append(s.in.Events, one)
+		s.in.Events = append(s.in.Events, encodeAll(machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})...)
 	}
 	return nil
 }
