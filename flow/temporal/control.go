@@ -11,10 +11,7 @@ import (
 	"facteur/flow/machine"
 
 	commonpb "go.temporal.io/api/common/v1"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 )
 
 // Cancel implements host.Host.
@@ -190,13 +187,10 @@ const runLockTime = 30 * time.Second
 // is a workflow that does nothing. lockRun waits for it, and returns a context that ends
 // before the lock does, and what to call in the end.
 func (h *Host) lockRun(ctx context.Context, run string) (context.Context, func(), error) {
-	id := h.workflowID("errand", run)
+	options := h.newWorkflow(h.workflowID("errand", run))
+	options.WorkflowRunTimeout = runLockTime
 	for {
-		lock, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-			ID: id, TaskQueue: h.opts.Queue, WorkflowRunTimeout: runLockTime,
-			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-			WorkflowExecutionErrorWhenAlreadyStarted: true,
-		}, runLockType)
+		lock, err := h.client.ExecuteWorkflow(ctx, options, runLockType)
 		if isStarted(err) {
 			if !host.Sleep(ctx, changeDelay) {
 				return ctx, nil, ctx.Err()
@@ -211,7 +205,7 @@ func (h *Host) lockRun(ctx context.Context, run string) (context.Context, func()
 			cancel()
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), runLockTime)
 			defer cancel()
-			_ = h.client.TerminateWorkflow(ctx, id, lock.GetRunID(), "done") // if that fails it times out
+			_ = h.client.TerminateWorkflow(ctx, options.ID, lock.GetRunID(), "done") // if that fails it times out
 		}, nil
 	}
 }
@@ -245,38 +239,12 @@ func (h *Host) newExecution(ctx context.Context, s *runState, in input, goesOn b
 			return err
 		}
 	}
-	attributes := []temporal.SearchAttributeUpdate{
-		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At.UnixMicro()),
-	}
-	if in.By != "" {
-		attributes = append(attributes, byKey.ValueSet(in.By[:min(len(in.By), maxBy)]))
-	}
-	if in.AwaitsTurn {
-		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
-	}
-	before := s.execution.TypedSearchAttributes
-	if recipients, ok := before.GetKeywordList(recipientKey); ok {
-		attributes = append(attributes, recipientKey.ValueSet(recipients))
-	}
-	if unknown > 0 {
-		attributes = append(attributes, unknownKey.ValueSet(int64(unknown)))
-	}
 	var fingerprints string
 	if err := h.memo(s.execution.Memo, inputsMemo, &fingerprints); err != nil {
 		return err
 	}
-	taskTime := h.taskTime()
-	if len(in.Pages) > 0 {
-		taskTime = pagedTaskTime
-	}
-	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: s.id(), TaskQueue: h.opts.Queue, WorkflowTaskTimeout: taskTime,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		Memo:                                     map[string]any{inputsMemo: fingerprints},
-	}, runType, in)
+	recipients, _ := s.execution.TypedSearchAttributes.GetKeywordList(recipientKey)
+	_, err := h.client.ExecuteWorkflow(ctx, h.runOptions(s.id(), &in, fingerprints, recipients, unknown), runType, in)
 	if isStarted(err) {
 		return errChanged
 	}

@@ -147,12 +147,9 @@ func (h *Host) deliver(ctx context.Context, e host.Event) error {
 			in.Mailboxes = append(in.Mailboxes, box)
 		}
 	}
-	_, err = h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: in.Delivery.Workflow, TaskQueue: h.opts.Queue, EnableEagerStart: true,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-	}, eventType, in)
+	options := h.newWorkflow(in.Delivery.Workflow)
+	options.EnableEagerStart, options.WorkflowIDReusePolicy = true, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	_, err = h.client.ExecuteWorkflow(ctx, options, eventType, in)
 	if isStarted(err) {
 		return nil
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"facteur/flow/host"
+
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -50,6 +52,14 @@ func (o Options) serverError(doing string, err error) error {
 func isNotFound(err error) bool {
 	_, missing := errors.AsType[*serviceerror.NotFound](err)
 	return missing
+}
+
+// notFound returns a *host.NotFoundError for one of the server, and other errors unchanged.
+func notFound(run string, err error) error {
+	if isNotFound(err) {
+		return &host.NotFoundError{What: "run " + run}
+	}
+	return err
 }
 
 // isStarted reports whether an error of the server says that there is a workflow of that id.

@@ -3,6 +3,7 @@ package temporal
 import (
 	"time"
 
+	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 )
@@ -58,6 +59,17 @@ type input struct {
 	Final          *record           `json:"over,omitempty"`     // its end, if it cannot be rebuilt: the workflow returns this at once
 	Pages          []string          `json:"pages,omitempty"`    // the events of earlier executions: those on these pages …
 	Events         []stored.Record   `json:"events,omitempty"`   // … and then these
+}
+
+// status returns the status of a run whose workflow starts with the input, as statusKey has it.
+func (in *input) status() machine.Status {
+	switch {
+	case in.Rejected:
+		return host.Rejected
+	case in.Queued && in.Began == nil, in.AwaitsTurn:
+		return host.Queued
+	}
+	return ""
 }
 
 // A record has the events of one execution of a run, and its end. It is the result of the

@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,4 +113,18 @@ func (r *runner) loadAwaitedReceipts() {
 	for _, key := range r.awaitedCalls() {
 		r.loadReceipts(key)
 	}
+}
+
+// loadReceipts is the activity that returns the receipts of a call that came so far. Runs of
+// earlier versions do not say when they started.
+func (h *Host) loadReceipts(ctx context.Context, key string, started time.Time) ([]stored.Receipt, error) {
+	came, err := h.opts.Past.Read(ctx, started, key)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]stored.Receipt, len(came))
+	for i, receipt := range came {
+		out[i] = stored.OfReceipt(receipt)
+	}
+	return out, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 )
 
 const (
@@ -38,16 +37,17 @@ func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, 
 		return nil, err
 	}
 	defer c.Close()
-	h.client = c
-	id := o.Queue + "/secret/" + name
-	err = h.keepSecret(ctx, id, fresh, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE)
+	options := h.newWorkflow(o.Queue + "/secret/" + name)
+	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	options.Memo = map[string]any{secretMemo: fresh}
+	_, err = c.ExecuteWorkflow(ctx, options, secretType)
 	switch {
 	case err == nil:
 		return fresh, nil
 	case !isStarted(err):
 		return nil, o.serverError("keep what the daemons share", err)
 	}
-	d, err := c.DescribeWorkflow(ctx, id, "")
+	d, err := c.DescribeWorkflow(ctx, options.ID, "")
 	if err != nil {
 		return nil, o.serverError("read what the daemons share", err)
 	}
@@ -55,18 +55,11 @@ func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, 
 	if err := h.memo(d.Memo, secretMemo, &secret); err != nil {
 		return nil, &KeyError{err}
 	}
-	err = h.keepSecret(ctx, id, secret, enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
-	if err != nil {
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
+	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	options.Memo = map[string]any{secretMemo: secret}
+	if _, err = c.ExecuteWorkflow(ctx, options, secretType); err != nil {
 		return nil, o.serverError("keep what the daemons share", err)
 	}
 	return secret, nil
-}
-
-func (h *Host) keepSecret(ctx context.Context, id string, secret []byte, conflict enumspb.WorkflowIdConflictPolicy, reuse enumspb.WorkflowIdReusePolicy) error {
-	_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: id, TaskQueue: h.opts.Queue, WorkflowIDConflictPolicy: conflict, WorkflowIDReusePolicy: reuse,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		Memo:                                     map[string]any{secretMemo: secret},
-	}, secretType)
-	return err
 }

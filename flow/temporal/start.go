@@ -1,6 +1,7 @@
 package temporal
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -17,8 +18,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 )
 
 // Start implements host.Host.
@@ -45,29 +44,14 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err := h.checkSize("what the run begins with", in, len(first.Body)+sourceBytes(p.Texts)); err != nil {
 		return host.Run{}, false, err
 	}
-	run := host.Run{ID: id, Flow: p.Name, Digest: p.Digest, Status: machine.Running, By: s.By, Started: start.At}
 	spot, err := h.acquireLock(ctx, p, s.Inputs, id)
 	if err != nil {
 		return host.Run{}, false, err
 	}
 	in.Lock, in.Queued, in.Rejected = spot.lock, spot.queued, spot.rejected
-	attributes := h.firstAttributes(h.plans.Put(p), start, run)
-	switch {
-	case in.Rejected:
-		run.Status, run.Ended = host.Rejected, start.At
-		attributes = append(attributes, statusKey.ValueSet(string(host.Rejected)))
-	case in.Queued:
-		run.Status = host.Queued
-		attributes = append(attributes, statusKey.ValueSet(string(host.Queued)))
-	}
-	begun, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: id, TaskQueue: h.opts.Queue, EnableEagerStart: true, WorkflowTaskTimeout: h.taskTime(),
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		Memo:                                     map[string]any{inputsMemo: fingerprints},
-	}, runType, in)
+	options := h.runOptions(id, &in, fingerprints, h.firstRecipients(h.plans.Put(p), start), 0)
+	options.EnableEagerStart, options.WorkflowIDReusePolicy = true, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	begun, err := h.client.ExecuteWorkflow(ctx, options, runType, in)
 	if isStarted(err) {
 		run, err := h.first(ctx, id, s.Key, fingerprints)
 		return run, false, err
@@ -76,30 +60,63 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 		return host.Run{}, false, fmt.Errorf("start the run: %w", err)
 	}
 	h.started.add(id, begun.GetRunID(), in)
+	run := host.Run{ID: id, Flow: p.Name, Digest: p.Digest, Status: cmp.Or(in.status(), machine.Running), By: s.By, Started: start.At}
+	if in.Rejected {
+		run.Ended = start.At
+	}
 	return run, true, nil
 }
 
-// taskTime returns the workflow task time-out: how long a worker may take to decide what a run
-// does next, before another one does.
-func (h *Host) taskTime() time.Duration { return min(max(h.opts.Lost, time.Second), 10*time.Second) }
+const (
+	// maxBy bounds host.Run.By in the search attribute, in bytes.
+	maxBy = 200
+	// inputsMemo is the memo with the fingerprints of a run's inputs, which tell whether an
+	// idempotency key is used again with other inputs.
+	inputsMemo = "inputs"
+)
 
-// maxBy bounds host.Run.By in the search attribute, in bytes.
-const maxBy = 200
-
-// inputsMemo is the memo with the fingerprints of a run's inputs, which tell whether an
-// idempotency key is used again with other inputs.
-const inputsMemo = "inputs"
-
-// firstAttributes returns the search attributes of a new run. The recipients of its first calls
-// are known already, from a machine.
-func (h *Host) firstAttributes(p *host.CachedPlan, start machine.Start, run host.Run) []temporal.SearchAttributeUpdate {
-	out := []temporal.SearchAttributeUpdate{
-		flowKey.ValueSet(run.Flow), digestKey.ValueSet(run.Digest), startedKey.ValueSet(start.At.UnixMicro()),
+// newWorkflow returns the options of a workflow that is only started if none of that id is open.
+func (h *Host) newWorkflow(id string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID: id, TaskQueue: h.opts.Queue,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
 	}
-	if run.By != "" {
-		out = append(out, byKey.ValueSet(run.By[:min(len(run.By), maxBy)]))
+}
+
+// runOptions returns the options of an execution of a run. recipients are hashed.
+func (h *Host) runOptions(id string, in *input, fingerprints string, recipients []string, unknown int) client.StartWorkflowOptions {
+	attributes := []temporal.SearchAttributeUpdate{
+		flowKey.ValueSet(in.Flow), digestKey.ValueSet(in.Digest), startedKey.ValueSet(in.Start.At.UnixMicro()),
 	}
-	var recipients []string
+	if in.By != "" {
+		attributes = append(attributes, byKey.ValueSet(in.By[:min(len(in.By), maxBy)]))
+	}
+	if status := in.status(); status != "" {
+		attributes = append(attributes, statusKey.ValueSet(string(status)))
+	}
+	if len(recipients) > 0 {
+		attributes = append(attributes, recipientKey.ValueSet(recipients))
+	}
+	if unknown > 0 {
+		attributes = append(attributes, unknownKey.ValueSet(int64(unknown)))
+	}
+	o := h.newWorkflow(id)
+	o.TypedSearchAttributes = temporal.NewSearchAttributes(attributes...)
+	o.Memo = map[string]any{inputsMemo: fingerprints}
+	// The task time-out is how long a worker may take to decide what the run does next, before
+	// another one does.
+	o.WorkflowTaskTimeout = min(max(h.opts.Lost, time.Second), 10*time.Second)
+	if len(in.Pages) > 0 {
+		o.WorkflowTaskTimeout = pagedTaskTime
+	}
+	return o
+}
+
+// firstRecipients returns the hashed recipients of the first calls of a new run, which a machine
+// tells, and lets this process work for their senders.
+func (h *Host) firstRecipients(p *host.CachedPlan, start machine.Start) (recipients []string) {
 	for _, c := range machine.New(p.Plan, start).Next() {
 		c, ok := c.(*machine.Call)
 		if !ok {
@@ -108,17 +125,11 @@ func (h *Host) firstAttributes(p *host.CachedPlan, start machine.Start, run host
 		if to := h.recipient(p, &c.Call); to != "" && len(recipients) < maxRecipients && !slices.Contains(recipients, to) {
 			recipients = append(recipients, to)
 		}
-		for _, l := range c.Limits {
-			if isShared(l) {
-				h.senderQueue(h.opts.Queue, l)
-				break
-			}
+		if i := slices.IndexFunc(c.Limits, isShared); i >= 0 {
+			h.senderQueue(h.opts.Queue, c.Limits[i])
 		}
 	}
-	if len(recipients) > 0 {
-		out = append(out, recipientKey.ValueSet(recipients))
-	}
-	return out
+	return recipients
 }
 
 // First implements host.Host.
@@ -164,27 +175,4 @@ func (h *Host) fingerprintInputs(s host.Start) (string, error) {
 func sameInputs(a, b string) bool {
 	others := strings.Fields(b)
 	return slices.ContainsFunc(strings.Fields(a), func(one string) bool { return slices.Contains(others, one) })
-}
-
-// register registers our workflows and activities with a worker.
-func (h *Host) register(w worker.Worker) {
-	for name, f := range h.workflows() {
-		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
-	}
-	h.registerActivities(w)
-}
-
-func (h *Host) workflows() map[string]any {
-	return map[string]any{
-		runType: h.run, holdType: holdWorkflow, mailboxType: h.mailbox, eventType: h.event, lockType: h.lock,
-		secretType: holdWorkflow, scheduleType: h.schedule, pageType: pageWorkflow, runLockType: holdWorkflow,
-	}
-}
-
-// notFound returns a *host.NotFoundError for one of the server, and other errors unchanged.
-func notFound(run string, err error) error {
-	if isNotFound(err) {
-		return &host.NotFoundError{What: "run " + run}
-	}
-	return err
 }

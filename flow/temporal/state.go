@@ -21,6 +21,20 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
+// plan returns the plan of a run.
+func (h *Host) plan(in *input) (*host.CachedPlan, error) {
+	return h.plans.Get(in.Digest, func() (*plan.Plan, error) {
+		p, err := h.opts.Restore(in.Flow, in.Sources)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("its flow no longer compiles: %w", err)
+		case p.Digest != in.Digest:
+			return nil, errors.New("its flow has changed since the run started")
+		}
+		return p, nil
+	})
+}
+
 // rebuild makes the machine of a run from its stored events. began is when it did, if it was
 // queued. each is called with every event before that is applied; it may be nil.
 func rebuild(p *plan.Plan, start machine.Start, began *time.Time, events []stored.Record, each func(m *machine.Machine, e machine.Event)) (*machine.Machine, error) {
