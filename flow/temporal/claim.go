@@ -38,28 +38,22 @@ type (
 	}
 )
 
-// A lockResult is the answer of a lock to a new run.
-type lockResult struct {
-	lock             string // its workflow id; "": there is none
-	queued, rejected bool
-}
-
-// acquireLock claims the lock of the flow's concurrency key for a new run.
-func (h *Host) acquireLock(ctx context.Context, p *plan.Plan, inputs map[string]any, id string) (lockResult, error) {
+// acquireLock claims the lock of the flow's concurrency key for a new run. It returns the lock's
+// workflow id, "" if there is none, and its answer.
+func (h *Host) acquireLock(ctx context.Context, p *plan.Plan, inputs map[string]any, id string) (lock string, v claimResult, err error) {
 	if p.Concurrency == nil {
-		return lockResult{}, nil
+		return "", v, nil
 	}
 	if d, err := h.client.DescribeWorkflow(ctx, id, ""); err == nil && d != nil {
-		return lockResult{}, nil // the run exists already
+		return "", v, nil // the run exists already
 	}
 	key, err := p.ConcurrencyKey(inputs, time.Now())
 	if err != nil {
-		return lockResult{}, err
+		return "", v, err
 	}
-	out := lockResult{lock: h.workflowID("lock", p.Name+"\n"+key)}
-	v, err := h.claim(ctx, out.lock, claim{Run: id, Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject})
-	out.queued, out.rejected = v.Queued, v.Rejected
-	return out, err
+	lock = h.workflowID("lock", p.Name+"\n"+key)
+	v, err = h.claim(ctx, lock, claim{Run: id, Limit: p.Concurrency.Limit, Reject: p.Concurrency.Reject})
+	return lock, v, err
 }
 
 // retryClaim returns the name under which a retried run, which has that many events, claims a
@@ -130,11 +124,7 @@ func (r *runner) waitForAdmission(ctx workflow.Context) error {
 		now := r.now()
 		r.admittedAt = &now
 	})
-	sel.AddReceive(workflow.GetSignalChannel(r.ctx, cancelSignal), func(c workflow.ReceiveChannel, _ bool) {
-		var reason string
-		c.Receive(r.ctx, &reason)
-		event = machine.CancelRequested{At: r.now(), Reason: reason}
-	})
+	onSignal(r.ctx, sel, cancelSignal, func(reason string) { event = machine.CancelRequested{At: r.now(), Reason: reason} })
 	sel.AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {
 		event = machine.CancelRequested{At: r.now(), Reason: "cancelled on the server"}
 	})
@@ -187,7 +177,7 @@ func (r *runner) releaseLock() {
 }
 
 // onAdmitted lets a retried run go on when the lock admits it, unless that is about an earlier
-// claim.
+// claim. It may be called twice.
 func (r *runner) onAdmitted(claim string) {
 	if claim == r.in.Claim {
 		r.in.AwaitsTurn = false

@@ -76,24 +76,20 @@ func (c *codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 func (c *codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
-		encoding := string(p.GetMetadata()[encodingKey])
-		if encoding != compressedEncoding && encoding != sealedEncoding {
-			if c.open != nil {
-				return nil, errors.New("what the server gave is not sealed, and this host takes none that is not")
-			}
-			out[i] = p
-			continue
-		}
-		text, err := p.GetData(), error(nil)
-		switch {
-		case encoding == sealedEncoding && c.open == nil:
+		encoding, text := string(p.GetMetadata()[encodingKey]), p.GetData()
+		var err error
+		switch sealed := encoding == sealedEncoding; {
+		case sealed && c.open == nil:
 			return nil, errors.New("what the server gave is sealed, and this host has no key")
-		case encoding == compressedEncoding && c.open != nil:
+		case !sealed && c.open != nil:
 			return nil, errors.New("what the server gave is not sealed, and this host takes none that is not")
-		case encoding == sealedEncoding:
+		case sealed:
 			if text, err = c.open(text, []byte(sealContext)); err != nil {
 				return nil, fmt.Errorf("open what the server gave: %w", err)
 			}
+		case encoding != compressedEncoding:
+			out[i] = p
+			continue
 		}
 		if text, err = decompress(text); err != nil {
 			return nil, fmt.Errorf("read what the server gave: %w", err)
@@ -142,19 +138,19 @@ func decompress(text []byte) ([]byte, error) {
 	switch {
 	case len(text) > 0 && text[0] == uncompressed:
 		return text[1:], nil
-	case len(text) > 0 && text[0] == deflated:
-		r := readers.Get().(io.Reader)
-		defer readers.Put(r)
-		if err := r.(flate.Resetter).Reset(bytes.NewReader(text[1:]), nil); err != nil {
-			return nil, err
-		}
-		out, err := io.ReadAll(io.LimitReader(r, maxDecompressed+1))
-		if err == nil && len(out) > maxDecompressed {
-			err = fmt.Errorf("it holds more than %d bytes", maxDecompressed)
-		}
-		return out, err
+	case len(text) == 0 || text[0] != deflated:
+		return nil, errors.New("it is packed in a way that this version does not know")
 	}
-	return nil, errors.New("it is packed in a way that this version does not know")
+	r := readers.Get().(io.Reader)
+	defer readers.Put(r)
+	if err := r.(flate.Resetter).Reset(bytes.NewReader(text[1:]), nil); err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(io.LimitReader(r, maxDecompressed+1))
+	if err == nil && len(out) > maxDecompressed {
+		err = fmt.Errorf("it holds more than %d bytes", maxDecompressed)
+	}
+	return out, err
 }
 
 // sdkLogger writes the SDK's messages to a log, one level lower than the SDK does: most are

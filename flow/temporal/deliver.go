@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -204,31 +205,17 @@ func (h *Host) event(ctx workflow.Context, in eventInput) error {
 	}
 	replied := map[string]bool{} // by run that got the event: whether it has replied
 	claimed, late := false, false
-	left := func() bool {
-		if len(open) > 0 {
-			return true
-		}
-		for _, done := range replied {
-			if !done {
-				return true
-			}
-		}
-		return false
-	}
+	left := func() bool { return len(open) > 0 || slices.Contains(slices.Collect(maps.Values(replied)), false) }
 	sel := workflow.NewSelector(ctx)
-	sel.AddReceive(workflow.GetSignalChannel(ctx, mailboxReplySignal), func(c workflow.ReceiveChannel, _ bool) {
-		var p mailboxReply
-		c.Receive(ctx, &p)
-		delete(open, p.Mailbox)
-		for _, run := range p.Runs {
+	onSignal(ctx, sel, mailboxReplySignal, func(reply mailboxReply) {
+		delete(open, reply.Mailbox)
+		for _, run := range reply.Runs {
 			replied[run] = replied[run] || false
 		}
 	})
-	sel.AddReceive(workflow.GetSignalChannel(ctx, runReplySignal), func(c workflow.ReceiveChannel, _ bool) {
-		var s runReply
-		c.Receive(ctx, &s)
-		replied[s.Run] = true
-		claimed = claimed || s.Claimed
+	onSignal(ctx, sel, runReplySignal, func(reply runReply) {
+		replied[reply.Run] = true
+		claimed = claimed || reply.Claimed
 	})
 	if left() {
 		sel.AddFuture(workflow.NewTimer(ctx, replyTime), func(workflow.Future) { late = true })

@@ -38,14 +38,8 @@ func (h *Host) List(ctx context.Context, f host.Filter) (runs []host.Run, next s
 		}
 		for _, e := range answer.GetExecutions() {
 			run := headOf(e)
-			// An earlier execution of a run that was retried or settled is about to be deleted.
-			if seen[run.ID] || f.Unknown && !run.Ended.IsZero() && !h.isLatest(ctx, e) {
+			if seen[run.ID] || f.Unknown && !h.hasUnknown(ctx, e, &run) {
 				continue
-			}
-			if f.Unknown && run.Unknown == 0 {
-				if run.Unknown = h.unknownOf(ctx, run.ID); run.Unknown == 0 {
-					continue
-				}
 			}
 			seen[run.ID] = true
 			runs = append(runs, run)
@@ -81,27 +75,25 @@ func (h *Host) executions(ctx context.Context, query string) iter.Seq2[*workflow
 	}
 }
 
-// unknownOf counts the calls with an unknown outcome of a run that was terminated on the
-// server, and so could not write its search attribute.
-func (h *Host) unknownOf(ctx context.Context, run string) int {
-	s, err := h.load(ctx, run)
+// hasUnknown reports whether a run has calls with an unknown outcome, and counts those of one that
+// was terminated on the server, and so could not write its search attribute.
+func (h *Host) hasUnknown(ctx context.Context, e *workflowpb.WorkflowExecutionInfo, run *host.Run) bool {
+	if !run.Ended.IsZero() {
+		d, err := h.client.DescribeWorkflow(ctx, run.ID, "")
+		if err == nil && d.WorkflowExecution.RunID != e.GetExecution().GetRunId() {
+			return false // an earlier execution, of a run that was retried or settled: it is about to be deleted
+		}
+	}
+	if run.Unknown > 0 {
+		return true
+	}
+	s, err := h.load(ctx, run.ID)
 	if err != nil {
-		return 0
+		return false
 	}
-	switch m, _, err := s.machine(h, nil); {
-	case err != nil:
-		return len(s.unresolvedCalls(m))
-	case m == nil:
-		return 0
-	default:
-		return len(m.Unknown())
-	}
-}
-
-// isLatest reports whether an execution is the latest of its run.
-func (h *Host) isLatest(ctx context.Context, e *workflowpb.WorkflowExecutionInfo) bool {
-	d, err := h.client.DescribeWorkflow(ctx, e.GetExecution().GetWorkflowId(), "")
-	return err != nil || d.WorkflowExecution.RunID == e.GetExecution().GetRunId()
+	m, _, err := s.machine(h, nil)
+	run.Unknown = s.unknown(m, err != nil)
+	return run.Unknown > 0
 }
 
 // visibilityQuery returns the filter as a query of the server's visibility store.

@@ -50,11 +50,7 @@ func (h *Host) lock(ctx workflow.Context, in lockInput) error {
 	}
 	l.notify() // an earlier execution may have ended before it had
 	sel := workflow.NewSelector(ctx)
-	sel.AddReceive(workflow.GetSignalChannel(ctx, releaseSignal), func(c workflow.ReceiveChannel, _ bool) {
-		var run string
-		c.Receive(ctx, &run)
-		l.remove(run)
-	})
+	onSignal(ctx, sel, releaseSignal, l.remove)
 	wait := func() { sel.AddFuture(workflow.NewTimer(ctx, lockCheck), func(workflow.Future) { l.checkDue = true }) }
 	for wait(); ; {
 		for sel.Select(ctx); sel.HasPending(); {

@@ -22,6 +22,18 @@ func (s *runState) unresolvedCalls(m *machine.Machine) []host.UnresolvedCall {
 	return host.UnresolvedCalls(m, events)
 }
 
+// unknown returns how many calls with an unknown outcome a run has. m is its machine, or as much as
+// could be rebuilt, nil if nothing.
+func (s *runState) unknown(m *machine.Machine, mismatch bool) int {
+	switch {
+	case mismatch:
+		return len(s.unresolvedCalls(m))
+	case m == nil:
+		return 0
+	}
+	return len(m.Unknown())
+}
+
 // storeFinal stores further events of a run that has ended and cannot be rebuilt, in a new
 // execution that ends at once.
 func (h *Host) storeFinal(ctx context.Context, s *runState, unknown int, events ...machine.Event) error {

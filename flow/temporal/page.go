@@ -160,35 +160,39 @@ func (r *runner) readPages() error {
 	return nil
 }
 
-// pageName returns the name of a page, which depends only on its content: the same page is
-// not written twice. The kinds and times of events identify it: those after an operator reset
-// the workflow have other times than those that they replace.
-func pageName(run string, from int, events []stored.Record) string {
+// nextPage returns the page with the first of the unpaged events, and its name, which depends only
+// on its content: the same page is not written twice. The kinds and times of events identify it:
+// those after an operator reset the workflow have other times than those that they replace.
+func (c *eventLog) nextPage(run string) (name string, p page) {
+	p = page{run, c.unpaged()[:pageLen(c.unpaged())]}
 	sum := sha256.New()
-	for _, r := range events {
+	for _, r := range p.Events {
 		fmt.Fprintf(sum, "%s %d\n", r.Kind, r.At.UnixNano())
 	}
-	return fmt.Sprintf("%s\n%d\n%x", run, from, sum.Sum(nil))
+	return fmt.Sprintf("%s\n%d\n%x", run, c.paged, sum.Sum(nil)), p
+}
+
+// add notes that a page was written.
+func (c *eventLog) add(id string, p page) {
+	c.pages, c.paged = append(c.pages, id), c.paged+len(p.Events)
 }
 
 // writePage writes a page if the unpaged events are larger than maxBytes, and reports whether
 // it did. It waits for that: signals may have come meanwhile.
 func (r *runner) writePage(maxBytes int) bool {
-	unpaged := r.log.unpaged()
-	if recordBytes(unpaged) <= maxBytes {
+	if recordBytes(r.log.unpaged()) <= maxBytes {
 		return false
 	}
-	n := pageLen(unpaged)
-	id := r.h.workflowIDOn(r.queueName(), "page", pageName(r.id(), r.log.paged, unpaged[:n]))
+	name, p := r.log.nextPage(r.id())
+	id := r.h.workflowIDOn(r.queueName(), "page", name)
 	apart := workflow.WithChildOptions(r.ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: id, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 	})
-	child := workflow.ExecuteChildWorkflow(apart, pageType, page{r.id(), unpaged[:n]})
-	err := child.GetChildWorkflowExecution().Get(r.ctx, nil)
-	if there := (*temporal.ChildWorkflowExecutionAlreadyStartedError)(nil); err != nil && !errors.As(err, &there) {
+	err := workflow.ExecuteChildWorkflow(apart, pageType, p).GetChildWorkflowExecution().Get(r.ctx, nil)
+	if _, exists := errors.AsType[*temporal.ChildWorkflowExecutionAlreadyStartedError](err); err != nil && !exists {
 		panic(fmt.Sprintf("write a page of the run: %s", err))
 	}
-	r.log.pages, r.log.paged = append(r.log.pages, id), r.log.paged+n
+	r.log.add(id, p)
 	return true
 }
 
@@ -196,13 +200,12 @@ func (r *runner) writePage(maxBytes int) bool {
 // than maxBytes.
 func (h *Host) writePages(ctx context.Context, run string, c *eventLog, maxBytes int) error {
 	for recordBytes(c.unpaged()) > maxBytes {
-		n := pageLen(c.unpaged())
-		id := h.workflowID("page", pageName(run, c.paged, c.unpaged()[:n]))
-		_, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: h.opts.Queue}, pageType, page{run, c.unpaged()[:n]})
-		if err != nil {
+		name, p := c.nextPage(run)
+		id := h.workflowID("page", name)
+		if _, err := h.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: h.opts.Queue}, pageType, p); err != nil {
 			return fmt.Errorf("write a page of the run: %w", err)
 		}
-		c.pages, c.paged = append(c.pages, id), c.paged+n
+		c.add(id, p)
 	}
 	return nil
 }

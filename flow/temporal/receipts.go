@@ -82,11 +82,15 @@ func (r *runner) fetchReceipts(key string, then func(ok bool)) {
 		r.pendingOps--
 		var list []stored.Receipt
 		err := f.Get(r.ctx, &list)
-		for _, receipt := range list {
-			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
-		}
+		r.applyReceipts(list)
 		then(err == nil)
 	})
+}
+
+func (r *runner) applyReceipts(list []stored.Receipt) {
+	for _, receipt := range list {
+		r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
+	}
 }
 
 // loadReceiptsFirst applies the receipts of a step's earlier calls that may have happened, as

@@ -39,40 +39,38 @@ func (h *Host) Receive(ctx context.Context, receipts ...call.Receipt) error {
 }
 
 func (h *Host) receive(ctx context.Context, run string, receipts []call.Receipt) error {
-	for {
-		d, err := h.client.DescribeWorkflow(ctx, run, "")
-		if isNotFound(err) {
-			return nil // it is of another host's run, or of one that the server has forgotten
-		}
-		if err != nil {
-			return fmt.Errorf("look for the run %s: %w", run, err)
-		}
-		if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey)
-			if unknown == 0 && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED { // it could not write its attributes
-				return nil
-			}
-			return h.receiveEnded(ctx, run, receipts)
-		}
-		calls, _ := d.TypedSearchAttributes.GetKeyword(callsKey)
-		var list []stored.Receipt
-		for _, r := range receipts {
-			if h.opts.Past == nil || hasCall(calls, r.Key) {
-				list = append(list, stored.OfReceipt(r))
-			}
-		}
-		if len(list) == 0 {
+	d, err := h.client.DescribeWorkflow(ctx, run, "")
+	if isNotFound(err) {
+		return nil // it is of another host's run, or of one that the server has forgotten
+	}
+	if err != nil {
+		return fmt.Errorf("look for the run %s: %w", run, err)
+	}
+	if d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		unknown, _ := d.TypedSearchAttributes.GetInt64(unknownKey)
+		if unknown == 0 && d.Status != enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED { // it could not write its attributes
 			return nil
 		}
-		err = h.client.SignalWorkflow(ctx, run, "", receiptsSignal, list)
-		switch {
-		case isNotFound(err):
-			continue // it has ended meanwhile
-		case err != nil:
-			return fmt.Errorf("tell the run %s of receipts: %w", run, err)
+		return h.receiveEnded(ctx, run, receipts)
+	}
+	calls, _ := d.TypedSearchAttributes.GetKeyword(callsKey)
+	var list []stored.Receipt
+	for _, r := range receipts {
+		if h.opts.Past == nil || hasCall(calls, r.Key) {
+			list = append(list, stored.OfReceipt(r))
 		}
+	}
+	if len(list) == 0 {
 		return nil
 	}
+	err = h.client.SignalWorkflow(ctx, run, "", receiptsSignal, list)
+	switch {
+	case isNotFound(err): // it has ended meanwhile
+		return h.receive(ctx, run, receipts)
+	case err != nil:
+		return fmt.Errorf("tell the run %s of receipts: %w", run, err)
+	}
+	return nil
 }
 
 // receiveEnded applies receipts to a run that has ended with unknown outcomes.
@@ -86,9 +84,7 @@ func (h *Host) receiveEnded(ctx context.Context, run string, receipts []call.Rec
 		}, func(unresolved []host.UnresolvedCall) (machine.Event, error) {
 			return host.ReceiveUnresolved(unresolved, r, time.Now()), nil
 		})
-		var missing *host.NotFoundError
-		var state *host.StateError
-		if errors.As(err, &missing) || errors.As(err, &state) {
+		if errors.As(err, new(*host.NotFoundError)) || errors.As(err, new(*host.StateError)) {
 			return nil // it was forgotten, or cannot be read: nothing can be corrected
 		}
 		if err != nil {

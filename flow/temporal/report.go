@@ -138,13 +138,9 @@ func (v *view) head() host.Run {
 		ID: v.s.id(), Flow: v.s.in.Flow, Digest: v.s.in.Digest, By: v.s.in.By,
 		Status: v.s.record.Status, Started: v.s.in.Start.At, Ended: v.s.record.Ended,
 	}
-	switch {
-	case v.mismatch != nil:
-		if out.Unknown = len(v.s.unresolvedCalls(v.m)); v.s.open {
-			out.Status = host.Mismatch
-		}
-	case v.m != nil:
-		out.Unknown = len(v.m.Unknown())
+	out.Unknown = v.s.unknown(v.m, v.mismatch != nil)
+	if v.mismatch != nil && v.s.open {
+		out.Status = host.Mismatch
 	}
 	return out
 }

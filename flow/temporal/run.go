@@ -176,26 +176,20 @@ func (r *runner) apply(event machine.Event) {
 
 func (r *runner) now() time.Time { return workflow.Now(r.ctx) }
 
+// onSignal has a selector call f with the argument of each signal of a name.
+func onSignal[T any](ctx workflow.Context, sel workflow.Selector, name string, f func(T)) {
+	sel.AddReceive(workflow.GetSignalChannel(ctx, name), func(c workflow.ReceiveChannel, _ bool) {
+		var arg T
+		c.Receive(ctx, &arg)
+		f(arg)
+	})
+}
+
 // handleSignals registers the handlers of signals, and of the workflow's cancellation.
 func (r *runner) handleSignals(ctx workflow.Context) {
-	on := func(name string, f func(c workflow.ReceiveChannel)) {
-		r.selector.AddReceive(workflow.GetSignalChannel(r.ctx, name), func(c workflow.ReceiveChannel, _ bool) { f(c) })
-	}
-	on(receiptsSignal, func(c workflow.ReceiveChannel) {
-		var list []stored.Receipt
-		c.Receive(r.ctx, &list)
-		for _, receipt := range list {
-			r.apply(machine.Received{At: r.now(), Receipt: receipt.Receipt()})
-		}
-	})
-	on(arrivedSignal, func(c workflow.ReceiveChannel) {
-		var a arrivedEvents
-		c.Receive(r.ctx, &a)
-		r.onEvents(a)
-	})
-	on(settledSignal, func(c workflow.ReceiveChannel) {
-		var s stored.Record
-		c.Receive(r.ctx, &s)
+	onSignal(r.ctx, r.selector, receiptsSignal, r.applyReceipts)
+	onSignal(r.ctx, r.selector, arrivedSignal, r.onEvents)
+	onSignal(r.ctx, r.selector, settledSignal, func(s stored.Record) {
 		s.At = r.now()
 		event, err := stored.Decode(s)
 		if err != nil {
@@ -203,21 +197,9 @@ func (r *runner) handleSignals(ctx workflow.Context) {
 		}
 		r.apply(event)
 	})
-	on(liftedSignal, func(c workflow.ReceiveChannel) {
-		var hold string
-		c.Receive(r.ctx, &hold)
-		r.onLifted(hold)
-	})
-	on(cancelSignal, func(c workflow.ReceiveChannel) {
-		var reason string
-		c.Receive(r.ctx, &reason)
-		r.cancel(reason)
-	})
-	on(admittedSignal, func(c workflow.ReceiveChannel) { // may come twice
-		var claim string
-		c.Receive(r.ctx, &claim)
-		r.onAdmitted(claim)
-	})
+	onSignal(r.ctx, r.selector, liftedSignal, r.onLifted)
+	onSignal(r.ctx, r.selector, cancelSignal, r.cancel)
+	onSignal(r.ctx, r.selector, admittedSignal, r.onAdmitted)
 	if r.in.AwaitsTurn {
 		r.scheduleClaim(r.selector, firstReclaim, func() bool { return r.in.AwaitsTurn }, func() { r.in.AwaitsTurn = false })
 	}

@@ -44,11 +44,11 @@ func (h *Host) Start(ctx context.Context, p *plan.Plan, s host.Start) (host.Run,
 	if err := h.checkSize("what the run begins with", in, len(first.Body)+sourceBytes(p.Texts)); err != nil {
 		return host.Run{}, false, err
 	}
-	spot, err := h.acquireLock(ctx, p, s.Inputs, id)
+	lock, claimed, err := h.acquireLock(ctx, p, s.Inputs, id)
 	if err != nil {
 		return host.Run{}, false, err
 	}
-	in.Lock, in.Queued, in.Rejected = spot.lock, spot.queued, spot.rejected
+	in.Lock, in.Queued, in.Rejected = lock, claimed.Queued, claimed.Rejected
 	options := h.runOptions(id, &in, fingerprints, h.firstRecipients(h.plans.Put(p), start), 0)
 	options.EnableEagerStart, options.WorkflowIDReusePolicy = true, enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 	begun, err := h.client.ExecuteWorkflow(ctx, options, runType, in)

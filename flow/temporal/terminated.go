@@ -4,12 +4,14 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
 	"facteur/flow/machine"
 	"facteur/flow/machine/stored"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/workflow"
@@ -77,38 +79,46 @@ func (h *Host) replayRun(history *historypb.History, of workflow.Execution) (*ru
 
 // callEvents returns the events of calls that a history has, without replaying it.
 func (h *Host) callEvents(history *historypb.History) (events []machine.Event) {
-	keys := map[int64]string{}
+	keys := map[int64]string{} // by the event that scheduled the call
 	for _, e := range history.GetEvents() {
 		at := e.GetEventTime().AsTime()
-		if scheduled := e.GetActivityTaskScheduledEventAttributes(); isCall(scheduled.GetActivityType().GetName()) {
+		switch e.GetEventType() {
+		case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+			scheduled := e.GetActivityTaskScheduledEventAttributes()
 			var in callInput
-			if h.decode(scheduled.GetInput(), &in) == nil {
+			if isCall(scheduled.GetActivityType().GetName()) && h.decode(scheduled.GetInput(), &in) == nil {
 				keys[e.GetEventId()] = in.Call.Key
 				events = append(events, machine.Taken{At: at, Key: in.Call.Key})
 			}
+		case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+			completed := e.GetActivityTaskCompletedEventAttributes()
+			var a callResult
+			if key := keys[completed.GetScheduledEventId()]; key != "" && h.decode(completed.GetResult(), &a) == nil {
+				events = append(events, machine.Answered{At: at, Key: key, Outcome: a.Outcome.Outcome()})
+			}
+		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+			signal := e.GetWorkflowExecutionSignaledEventAttributes()
+			events = append(events, h.signalEvents(at, signal.GetSignalName(), signal.GetInput())...)
 		}
-		completed := e.GetActivityTaskCompletedEventAttributes()
-		var a callResult
-		if key := keys[completed.GetScheduledEventId()]; key != "" && h.decode(completed.GetResult(), &a) == nil {
-			events = append(events, machine.Answered{At: at, Key: key, Outcome: a.Outcome.Outcome()})
+	}
+	return events
+}
+
+// signalEvents returns the events of calls of which a signal told a run.
+func (h *Host) signalEvents(at time.Time, name string, arg *commonpb.Payloads) (events []machine.Event) {
+	switch name {
+	case receiptsSignal:
+		var list []stored.Receipt
+		_ = h.decode(arg, &list)
+		for _, r := range list {
+			events = append(events, machine.Received{At: at, Receipt: r.Receipt()})
 		}
-		switch signal := e.GetWorkflowExecutionSignaledEventAttributes(); signal.GetSignalName() {
-		case receiptsSignal:
-			var list []stored.Receipt
-			if h.decode(signal.GetInput(), &list) == nil {
-				for _, r := range list {
-					events = append(events, machine.Received{At: at, Receipt: r.Receipt()})
-				}
-			}
-		case settledSignal:
-			var rec stored.Record
-			if h.decode(signal.GetInput(), &rec) != nil {
-				continue
-			}
-			rec.At = at
-			if event, err := stored.Decode(rec); err == nil {
-				events = append(events, event)
-			}
+	case settledSignal:
+		var rec stored.Record
+		_ = h.decode(arg, &rec)
+		rec.At = at
+		if event, err := stored.Decode(rec); err == nil {
+			events = append(events, event)
 		}
 	}
 	return events
