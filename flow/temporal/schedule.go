@@ -25,7 +25,6 @@ const (
 	scheduleType   = "facteur.schedule"
 	meetActivity   = "facteur.meet"
 	scheduleSignal = "schedule" // a scheduleForm
-	scheduleQuery  = "schedule"
 
 	// maxScheduleHistory is how many events the history of a schedule has before it continues
 	// as new.
@@ -53,13 +52,6 @@ type scheduleForm struct {
 type scheduleInput struct {
 	scheduleForm
 	Last time.Time `json:"last"` // the latest time that was met or missed
-}
-
-// A scheduleState is the answer to scheduleQuery.
-type scheduleState struct {
-	Name string    `json:"name"`
-	Last time.Time `json:"last"`
-	Next time.Time `json:"next,omitzero"`
 }
 
 // evaluationForm is the stored form of a host.ScheduleEvaluation.
@@ -137,7 +129,6 @@ type scheduler struct {
 	scheduleInput
 	ctx     workflow.Context
 	signals workflow.ReceiveChannel
-	next    time.Time
 }
 
 // schedule is the workflow of a schedule.
@@ -145,12 +136,6 @@ func (h *Host) schedule(ctx workflow.Context, in scheduleInput) error {
 	k := &scheduler{scheduleInput: in, ctx: ctx, signals: workflow.GetSignalChannel(ctx, scheduleSignal)}
 	if k.Last.IsZero() {
 		k.Last = workflow.Now(ctx)
-	}
-	err := workflow.SetQueryHandler(ctx, scheduleQuery, func() (scheduleState, error) {
-		return scheduleState{k.Name, k.Last, k.next}, nil
-	})
-	if err != nil {
-		return err
 	}
 	for {
 		var form scheduleForm
@@ -172,7 +157,6 @@ func (h *Host) schedule(ctx workflow.Context, in scheduleInput) error {
 		if err != nil {
 			return err
 		}
-		k.next = r.Next
 		if r.Due.IsZero() && r.Missed == 0 {
 			k.sleep(r.Next)
 		} else if k.meet(r) {
