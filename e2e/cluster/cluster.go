@@ -7,11 +7,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -42,16 +40,15 @@ type Cluster struct {
 
 	Temporal, Ledger *e2e.Proxy // between the daemons and these servers
 
-	t         testing.TB
-	dir       string // the project
-	namespace string // the namespace
-	password  string
+	t        testing.TB
+	dir      string // the project
+	password string
 }
 
 // Start starts the servers and so many daemons; all end with the test.
 func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, dir: t.TempDir(), namespace: "cluster"}
+	c := &Cluster{t: t, dir: t.TempDir()}
 	db := postgres.Start(t)
 	u, err := url.Parse(db.Database(t))
 	require.NoError(t, err)
@@ -59,9 +56,8 @@ func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	u.User = url.User(u.User.Username())
 	c.Ledger = e2e.NewProxy(t, u.Host)
 	u.Host = c.Ledger.Address
-	server := temporal.Start(t)
-	server.Namespace(t, c.namespace)
-	c.Temporal = e2e.NewProxy(t, server.Address)
+	namespace := temporal.Start(t).Namespace(t, "cluster")
+	c.Temporal = e2e.NewProxy(t, namespace.Address)
 
 	c.API, err = simulator.New(simulator.Options{Seed: 7, Keep: 100_000, Scene: simulator.Scene{Statuses: simulator.Statuses{
 		Sent: simulator.Duration(20 * time.Millisecond), Delivered: simulator.Duration(50 * time.Millisecond), Failed: simulator.Duration(20 * time.Millisecond),
@@ -71,16 +67,16 @@ func Start(t testing.TB, daemons int, flows map[string]string) *Cluster {
 	graph := httptest.NewServer(c.API)
 	t.Cleanup(graph.Close)
 
-	c.write("facteur.yaml", fmt.Sprintf(`
+	e2e.WriteFile(t, c.dir, "facteur.yaml", fmt.Sprintf(`
 connections:
   %s: {app: WHATSAPP, sender_phone_id: "106540352242922", base_url: %q}
 server: {engine: temporal, keys_file: keys.json}
 temporal: {address: %q, namespace: %s}
 ledger: {postgres: %q}
 vault: {key_file: vault.key}
-`, connection, graph.URL, c.Temporal.Address, c.namespace, u))
+`, connection, graph.URL, c.Temporal.Address, namespace.Name, u))
 	for name, text := range flows {
-		c.write(name+".flow.yaml", text)
+		e2e.WriteFile(t, c.dir, name+".flow.yaml", text)
 	}
 	for n := range daemons {
 		c.Daemons = append(c.Daemons, newDaemon(c, n+1))
@@ -98,17 +94,6 @@ vault: {key_file: vault.key}
 	return c
 }
 
-func (c *Cluster) write(name, text string) {
-	require.NoError(c.t, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600))
-}
-
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // A Daemon is one process of facteur serve, with a data folder of its own.
 type Daemon struct {
 	*e2e.Process        // the current or the last one
@@ -120,7 +105,7 @@ type Daemon struct {
 }
 
 func newDaemon(c *Cluster, n int) *Daemon {
-	d := &Daemon{cluster: c, name: fmt.Sprint("daemon", n), Listen: freeAddress(c.t)}
+	d := &Daemon{cluster: c, name: fmt.Sprint("daemon", n), Listen: e2e.FreeAddress(c.t)}
 	d.client = &server.Client{URL: "http://" + d.Listen, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	return d
 }

@@ -1,24 +1,19 @@
 package postgres_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"facteur/e2e"
 	"facteur/e2e/postgres"
-	"facteur/flow/host"
+	"facteur/e2e/storm"
 	"facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -44,20 +39,15 @@ func TestDaemons(t *testing.T) {
 	password, _ := at.User.Password()
 	at.User = url.User(at.User.Username())
 	dir := t.TempDir()
-	all := make([]*daemon, 3)
+	all, clients := make([]*daemon, 3), make([]*server.Client, 3)
 	for i := range all {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		all[i] = &daemon{data: filepath.Join(dir, fmt.Sprint("data", i)), Client: &server.Client{URL: "http://" + l.Addr().String(), HTTP: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
-		require.NoError(t, l.Close())
+		clients[i] = &server.Client{URL: "http://" + e2e.FreeAddress(t), HTTP: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+		all[i] = &daemon{Client: clients[i], data: filepath.Join(dir, fmt.Sprint("data", i))}
 	}
-	graph := e2e.NewGraph(t, "EAAG0", func() string { return all[rand.IntN(len(all))].URL + "/webhooks/whatsapp/shop" })
+	graph := storm.NewGraph(t, "EAAG0", func() string { return all[rand.IntN(len(all))].URL + "/webhooks/whatsapp/shop" })
 	graph.LossRate = 0.1
-	write := func(name, text string) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-	}
-	write("facteur.yaml", fmt.Sprintf("ledger: {postgres: %q}\nvault: {key_file: vault.key}\nconnections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\n", at, graph.URL))
-	write("offer.flow.yaml", `
+	e2e.WriteFile(t, dir, "facteur.yaml", fmt.Sprintf("ledger: {postgres: %q}\nvault: {key_file: vault.key}\nconnections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: %q}}\n", at, graph.URL))
+	e2e.WriteFile(t, dir, "offer.flow.yaml", `
 flow: offer
 inputs: {phone: {type: string}, order: {type: string}, sender: {type: string}}
 steps:
@@ -71,46 +61,16 @@ steps:
 `)
 	open := func(n *daemon) {
 		env := []string{"PGPASSWORD=" + password, "FACTEUR_DATA=" + n.data,
-			"FACTEUR_CONNECTION_SHOP_TOKEN=EAAG0", "FACTEUR_CONNECTION_SHOP_APP_SECRET=" + e2e.AppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=v"}
+			"FACTEUR_CONNECTION_SHOP_TOKEN=EAAG0", "FACTEUR_CONNECTION_SHOP_APP_SECRET=" + storm.AppSecret, "FACTEUR_CONNECTION_SHOP_VERIFY_TOKEN=v"}
 		n.process = e2e.Start(t, e2e.Command(t, dir, env, "serve", dir, "--listen", strings.TrimPrefix(n.URL, "http://")))
 		n.process.Ready(t)
 	}
+	var customers []*storm.Customers
 	for _, n := range all {
 		open(n)
-	}
-	over := make(chan struct{})
-	var mu sync.Mutex
-	acked := make([]map[string]string, len(all)) // runs by idempotency key
-	var customers sync.WaitGroup
-	for i, n := range all {
-		acked[i] = map[string]string{}
-		for c := range 3 {
-			customers.Go(func() {
-				for order := 0; ; order++ {
-					in := map[string]any{"phone": fmt.Sprintf("+336%08d", order), "order": fmt.Sprint("order ", order), "sender": fmt.Sprintf("1065403522429%02d", order%90+10)}
-					key := fmt.Sprintf("%d/%d", c, order)
-					for {
-						select {
-						case <-over:
-							return
-						case <-time.After(time.Duration(rand.IntN(15)) * time.Millisecond):
-						}
-						began, err := n.Start(context.Background(), "offer", server.StartRequest{Inputs: in}, server.StartOption{Key: key})
-						var problem *server.Problem
-						if err == nil {
-							mu.Lock()
-							acked[i][key] = began.RunID
-							mu.Unlock()
-							break
-						}
-						if errors.As(err, &problem) && problem.Status < 500 {
-							assert.NoError(t, err)
-							return
-						}
-					}
-				}
-			})
-		}
+		customers = append(customers, storm.NewCustomers(t, n.Client, "offer", 3, func(_, order int) map[string]any {
+			return map[string]any{"phone": fmt.Sprintf("+336%08d", order), "order": fmt.Sprint("order ", order), "sender": fmt.Sprintf("1065403522429%02d", order%90+10)}
+		}))
 	}
 	kills := 0
 	for until := time.Now().Add(length); time.Now().Before(until); kills++ {
@@ -120,78 +80,39 @@ steps:
 		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
 		open(n)
 	}
-	close(over)
-	customers.Wait()
+	acknowledged := make([]map[string]string, len(all))
+	for i, c := range customers {
+		acknowledged[i] = c.Stop()
+	}
 
 	counts := map[string]int{"killed": kills}
-	runs := make([][]server.Run, len(all))
-	require.Eventually(t, func() bool {
-		for i, n := range all {
-			var err error
-			if runs[i], err = n.list(); err != nil {
-				return false
-			}
-			for _, r := range runs[i] {
-				if r.EndedAt.IsZero() {
-					return false
-				}
-			}
-		}
-		return graph.AllDelivered()
-	}, 2*time.Minute, 200*time.Millisecond, "every run ends")
-	byKey, byRecipient := graph.Accepted()
-	byRun := map[string]int{}
-	for key, times := range byKey {
-		byRun[strings.Split(key, ".")[1]] += times
-	}
-	for i, n := range all {
+	ended := graph.AwaitRuns(t, clients...)
+	byRun, byRecipient := graph.Accepted()
+	for i, runs := range ended {
 		known := map[string]bool{}
-		for _, r := range runs[i] {
+		for _, r := range runs {
 			known[r.RunID] = true
-			status := string(r.Status)
-			if r.Unknown > 0 {
+			status, sent := string(r.Status), byRun[r.RunID] > 0
+			switch {
+			case r.Unknown > 0 && sent:
+				status = "unknown and sent"
+			case r.Unknown > 0:
 				status = "unknown"
-				if byRun[r.RunID] > 0 {
-					counts["unknown and sent"]++
-				}
-			}
-			if status == "failed" {
-				d, err := n.Run(t.Context(), r.RunID, 0)
+			case status == "failed":
+				d, err := clients[i].Run(t.Context(), r.RunID, 0)
 				require.NoError(t, err)
 				status += " " + d.Error.Code
-				if byRun[r.RunID] > 0 {
-					counts["said failed and sent"]++
-				}
+				assert.False(t, sent, "%s is said to have failed, and was sent", r.RunID)
 			}
 			counts[status]++
 		}
-		for _, run := range acked[i] {
+		for _, run := range acknowledged[i] {
 			counts["acknowledged"]++
-			if !known[run] {
-				counts["lost"]++
-			}
+			assert.True(t, known[run], "%s was acknowledged, and is lost", run)
 		}
 	}
-	for _, times := range byRecipient {
-		if times > 1 {
-			counts["duplicated"]++
-		}
+	for to, times := range byRecipient {
+		assert.Equal(t, 1, times, "the order of %s was sent more than once", to)
 	}
 	t.Logf("orders: %d, %v, %v", len(byRecipient), graph, counts)
-	assert.Zero(t, counts["duplicated"])
-	assert.Zero(t, counts["lost"])
-	assert.Zero(t, counts["said failed and sent"])
-}
-
-func (n *daemon) list() (runs []server.Run, err error) {
-	for q := (host.Filter{Limit: 1000}); ; {
-		page, err := n.Runs(context.Background(), q)
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, page.Runs...)
-		if q.Cursor = page.Next; q.Cursor == "" {
-			return runs, nil
-		}
-	}
 }

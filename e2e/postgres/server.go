@@ -63,10 +63,7 @@ func Start(t testing.TB) *Server {
 	s.run(t, "initdb", "-D", s.dir, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", filepath.Join(dir, "password"),
 		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.Address = listener.Addr().String()
-	require.NoError(t, listener.Close())
+	s.Address = e2e.FreeAddress(t)
 	s.log, err = os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	require.NoError(t, err)
 	t.Cleanup(func() {

@@ -124,32 +124,30 @@ var scenarios = []scenario{
 // TestHistories replays the histories of each step kind, of operations on runs and of crashes.
 // With -update it stores them, and flow/temporal replays the stored ones from then on.
 func TestHistories(t *testing.T) {
-	server := temporal.Start(t)
-	server.Namespace(t, "golden")
+	n := temporal.Start(t).Namespace(t, "golden")
 	for _, tale := range scenarios {
 		t.Run(tale.name, func(t *testing.T) {
 			w := hosttest.NewWorld()
-			o := withoutSealing(options(server.Address, "golden", w))
+			o := withoutSealing(options(n, w))
 			o.Queue, o.Lost = "golden-"+tale.name, 10*time.Second
 			o.Restore = func(name string, sources map[string]string) (*plan.Plan, error) {
 				p, diags := plan.Restore(name, sources, plan.Library{Catalog: w})
 				return p, diags.Err()
 			}
-			h, err := facteur.Open(t.Context(), o)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, h.Stop(context.Background())) }()
+			h := openHost(t, o)
 			if tale.name == "held" {
 				require.NoError(t, h.Pause(t.Context(), host.Connection, "shop", "too loud"))
 			}
 			run, _, err := h.Start(t.Context(), compileScenario(t, w, tale), host.Start{Inputs: map[string]any{}, By: "test"})
 			require.NoError(t, err)
+			r := &scenarioRun{t, h, w, run.ID}
 			if tale.act != nil {
-				tale.act(&scenarioRun{t, h, w, run.ID})
+				tale.act(r)
 			}
-			(&scenarioRun{t, h, w, run.ID}).waitEnded()
+			r.waitEnded()
 			_, err = h.Wait(t.Context(), run.ID)
 			require.NoError(t, err)
-			history := []byte(server.Dump(t, "golden", run.ID))
+			history := []byte(n.Dump(t, run.ID))
 			require.NoError(t, facteur.Replay(o, history))
 			if *update {
 				require.NoError(t, os.MkdirAll(historiesDir, 0o755))
@@ -162,24 +160,21 @@ func TestHistories(t *testing.T) {
 // TestHistoryOfSchedule replays, and with -update stores, the history of a schedule that fired
 // once and was removed.
 func TestHistoryOfSchedule(t *testing.T) {
-	server := temporal.Start(t)
-	server.Namespace(t, "golden")
+	n := temporal.Start(t).Namespace(t, "golden")
 	w := hosttest.NewWorld()
-	o := withoutSealing(options(server.Address, "golden", w))
+	o := withoutSealing(options(n, w))
 	met := make(chan host.DueSchedule, 1)
 	o.Meet = func(_ context.Context, due host.DueSchedule) error { met <- due; return nil }
-	h, err := facteur.Open(t.Context(), o)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, h.Stop(context.Background())) }()
+	h := openHost(t, o)
 	p := w.Compile(t, "flow: clock\ntriggers: [{schedule: {cron: '* * * * *', timezone: Europe/Paris, missed: once}}]\nsteps: [{wait: 1s}]\n")
-	server.Begin(t, "golden", "clock", "facteur", "facteur.schedule", map[string]any{
+	n.Begin(t, "clock", "facteur", "facteur.schedule", map[string]any{
 		"name": "clock", "flow": p.Name, "digest": p.Digest, "sources": p.Texts, "cron": "* * * * *", "timezone": "Europe/Paris", "missed": "once",
 		"last": time.Now().Add(-time.Minute),
 	})
 	require.False(t, (<-met).At.IsZero())
 	require.NoError(t, h.Schedule(t.Context(), time.Now(), nil))
-	require.Eventually(t, func() bool { return len(server.Open(t, "golden", "facteur.schedule")) == 0 }, 30*time.Second, 20*time.Millisecond)
-	history := []byte(server.Dump(t, "golden", "clock"))
+	require.Eventually(t, func() bool { return len(n.Open(t, "facteur.schedule")) == 0 }, 30*time.Second, 20*time.Millisecond)
+	history := []byte(n.Dump(t, "clock"))
 	require.NoError(t, facteur.Replay(o, history))
 	if *update {
 		require.NoError(t, os.WriteFile(filepath.Join(historiesDir, "schedule.json"), history, 0o644))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"facteur/e2e"
+	"facteur/e2e/postgres"
 	"facteur/e2e/temporal"
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -29,17 +30,14 @@ func TestHost(t *testing.T) {
 	server := temporal.Start(t)
 	var sites atomic.Int32
 	hosttest.Exercise(t, func(t *testing.T) hosttest.Backend {
-		name := fmt.Sprintf("site-%d", sites.Add(1))
-		server.Namespace(t, name)
-		return &testHost{t: t, server: server, namespace: name}
+		return &testHost{t: t, namespace: server.Namespace(t, fmt.Sprintf("site-%d", sites.Add(1)))}
 	})
 }
 
 // A testHost is a namespace of a server behind a proxy, which is cut to simulate a crash.
 type testHost struct {
 	t         *testing.T
-	server    *temporal.Server
-	namespace string
+	namespace *temporal.Namespace
 
 	mu    sync.Mutex
 	proxy *e2e.Proxy
@@ -48,10 +46,10 @@ type testHost struct {
 }
 
 func (s *testHost) Open(ctx context.Context, w *hosttest.World) (host.Host, error) {
-	proxy := e2e.NewProxy(s.t, s.server.Address)
+	proxy := e2e.NewProxy(s.t, s.namespace.Address)
 	hard, cut := context.WithCancel(context.Background())
-	o := options(proxy.Address, s.namespace, w)
-	o.Hard = hard
+	o := options(s.namespace, w)
+	o.Address, o.Hard = proxy.Address, hard
 	h, err := facteur.Open(ctx, o)
 	if err != nil {
 		cut()
@@ -63,9 +61,24 @@ func (s *testHost) Open(ctx context.Context, w *hosttest.World) (host.Host, erro
 	return settledList{h}, nil
 }
 
-func options(address, namespace string, w *hosttest.World) facteur.Options {
+// start starts a server with a namespace, and opens a host there.
+func start(t *testing.T) (*temporal.Namespace, *hosttest.World, *facteur.Host) {
+	t.Helper()
+	n, w := temporal.Start(t).Namespace(t, "test"), hosttest.NewWorld()
+	return n, w, openHost(t, options(n, w))
+}
+
+func openHost(t *testing.T, o facteur.Options) *facteur.Host {
+	t.Helper()
+	h, err := facteur.Open(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, h.Stop(context.Background())) })
+	return h
+}
+
+func options(n *temporal.Namespace, w *hosttest.World) facteur.Options {
 	return facteur.Options{
-		Address: address, Namespace: namespace,
+		Address: n.Address, Namespace: n.Name,
 		Do: w.Do, Catalog: w, Restore: w.Restore, Receipts: true, Past: w.Past, Ready: w.Ready, Fire: w.Fire,
 		Hash: func(text string) string {
 			sum := sha256.Sum256([]byte("key" + text))
@@ -137,11 +150,7 @@ func (p settledList) List(ctx context.Context, f host.Filter) ([]host.Run, strin
 
 // A run of one call has as many history events as a workflow with one activity.
 func TestHistoryOfOneCall(t *testing.T) {
-	server := temporal.Start(t)
-	server.Namespace(t, "one")
-	w := hosttest.NewWorld()
-	h, err := facteur.Open(t.Context(), options(server.Address, "one", w))
-	require.NoError(t, err)
+	n, w, h := start(t)
 	p := w.Compile(t, "flow: send\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
 	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"to": "somebody"}, By: "test"})
 	require.NoError(t, err)
@@ -151,20 +160,17 @@ func TestHistoryOfOneCall(t *testing.T) {
 		"WorkflowExecutionStarted", "WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskCompleted",
 		"ActivityTaskScheduled", "ActivityTaskStarted", "ActivityTaskCompleted",
 		"WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskCompleted", "WorkflowExecutionCompleted",
-	}, server.History(t, "one", run.ID))
-	dump := server.Dump(t, "one", run.ID)
+	}, n.History(t, run.ID))
+	dump := n.Dump(t, run.ID)
 	for _, text := range []string{"somebody", "accepted", "test.send"} {
 		assert.NotContains(t, dump, text, "all is sealed")
 	}
-	require.NoError(t, h.Stop(t.Context()))
 }
 
 // A worker that is suspended while it prepares a call, until the activity times out, does not
 // make the call when it wakes up: by then another attempt has made it.
 func TestPreparedTooLong(t *testing.T) {
-	server := temporal.Start(t)
-	server.Namespace(t, "sleeper")
-	w := hosttest.NewWorld()
+	_, w, h := start(t)
 	wake := make(chan struct{})
 	var asleep atomic.Bool
 	w.SetOnDo(func(point string, _ call.Call) {
@@ -172,8 +178,6 @@ func TestPreparedTooLong(t *testing.T) {
 			<-wake
 		}
 	})
-	h, err := facteur.Open(t.Context(), options(server.Address, "sleeper", w))
-	require.NoError(t, err)
 	p := w.Compile(t, "flow: f\nsteps:\n  - {id: send, action: test.prepared, with: {to: a}}\n")
 	run, _, err := h.Start(t.Context(), p, host.Start{By: "test"})
 	require.NoError(t, err)
@@ -185,4 +189,90 @@ func TestPreparedTooLong(t *testing.T) {
 	assert.Equal(t, 1, r.Steps[0].Attempts)
 	assert.Len(t, w.Messages("a"), 1)
 	assert.Len(t, w.CallCounts(), 2)
+}
+
+// A receipt of a call that no step awaits adds no events to the run's history, and is shown.
+func TestReceiptThatNoStepAwaits(t *testing.T) {
+	n, w, h := start(t)
+	p := w.Compile(t, "flow: send\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n  - {wait: 24h}\n")
+	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		r, err := h.Get(t.Context(), run.ID)
+		return err == nil && r.Run.Status == host.Waiting
+	}, 30*time.Second, 10*time.Millisecond)
+	before := n.History(t, run.ID)
+	for _, state := range []string{"sent", "delivered"} {
+		require.NoError(t, h.Receive(t.Context(), w.Receipt("f1."+run.ID+".1", state)))
+	}
+	assert.Equal(t, before, n.History(t, run.ID))
+	r, err := h.Get(t.Context(), run.ID)
+	require.NoError(t, err)
+	require.Len(t, r.Calls, 1)
+	assert.Len(t, r.Calls[0].Receipts, 2)
+}
+
+// A queue of runs that makes the workflow of its lock continue as new several times is worked
+// off to the end.
+func TestLongLockQueue(t *testing.T) {
+	_, w, h := start(t)
+	p := w.Compile(t, "flow: one\nconcurrency: {limit: 1}\nsteps:\n  - set: {n: 1}\n")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			var runs []string
+			for range 15 {
+				run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+				if !assert.NoError(t, err) {
+					return
+				}
+				runs = append(runs, run.ID)
+			}
+			for _, run := range runs {
+				r, err := h.Wait(t.Context(), run)
+				if assert.NoError(t, err) {
+					assert.Equal(t, machine.Succeeded, r.Status)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Projects may share a namespace: each has a task queue of its own, and sees only its own runs
+// and holds.
+func TestSharedNamespace(t *testing.T) {
+	n, w, shop := start(t)
+	o := options(n, hosttest.NewWorld())
+	o.Queue = "bank"
+	bank := openHost(t, o)
+	p := w.Compile(t, "flow: send\nsteps:\n  - {id: send, action: test.send, with: {to: a}}\n")
+	run, _, err := shop.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
+	require.NoError(t, err)
+	_, err = shop.Wait(t.Context(), run.ID)
+	require.NoError(t, err)
+	require.NoError(t, shop.Pause(t.Context(), host.All, "", "a test"))
+	require.Eventually(t, func() bool {
+		runs, _, err := shop.List(t.Context(), host.Filter{})
+		return err == nil && len(runs) == 1
+	}, 30*time.Second, 10*time.Millisecond)
+	runs, _, err := bank.List(t.Context(), host.Filter{})
+	require.NoError(t, err)
+	assert.Empty(t, runs)
+	holds, err := bank.Holds(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, holds)
+}
+
+// Runs also work on a server over PostgreSQL with several history shards.
+func TestPostgresPersistence(t *testing.T) {
+	w := hosttest.NewWorld()
+	h := openHost(t, options(temporal.StartOnPostgres(t, postgres.Start(t), 4).Namespace(t, "over"), w))
+	p := w.Compile(t, "flow: send\ninputs: {to: {type: string}}\nsteps:\n  - {id: send, action: test.send, with: {to: \"${inputs.to}\"}}\n")
+	for range 20 {
+		run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{"to": "somebody"}, By: "test"})
+		require.NoError(t, err)
+		_, err = h.Wait(t.Context(), run.ID)
+		require.NoError(t, err)
+	}
 }

@@ -13,7 +13,6 @@ import (
 	"facteur/flow/host"
 	"facteur/flow/host/hosttest"
 	"facteur/flow/machine"
-	facteur "facteur/flow/temporal"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,13 +30,11 @@ func TestManyCalls(t *testing.T) {
 		calls, err = strconv.Atoi(text)
 		require.NoError(t, err)
 	}
-	server := temporal.StartWithDefaultLimits(t)
-	server.Namespace(t, "many")
+	n := temporal.StartWithDefaultLimits(t).Namespace(t, "many")
 	w := hosttest.NewWorld()
-	o := options(server.Address, "many", w)
+	o := options(n, w)
 	o.Lost = 20 * time.Second
-	h, err := facteur.Open(t.Context(), o)
-	require.NoError(t, err)
+	h := openHost(t, o)
 	filler := strings.Repeat("x", 40) // an id, such as a message has
 	if calls < 1000 {
 		filler = strings.Repeat("y", 20_000) // pages are filled by few calls
@@ -62,19 +59,18 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 		list, _, err := h.List(t.Context(), host.Filter{Status: host.Waiting})
 		return err == nil && len(list) == 1 && len(w.CallCounts()) == calls
 	}, 20*time.Minute, time.Second)
-	t.Logf("%d calls in %v, in %d executions and %d pages", calls, time.Since(began).Round(time.Second), server.Executions(t, "many", run.ID), len(server.Open(t, "many", "facteur.page")))
+	t.Logf("%d calls in %v, in %d executions and %d pages", calls, time.Since(began).Round(time.Second), n.Executions(t, run.ID), len(n.Open(t, "facteur.page")))
 
 	report, err := h.Get(t.Context(), run.ID)
 	require.NoError(t, err)
 	assert.Len(t, report.Calls, calls)
 	require.NoError(t, h.Stop(context.Background()))
-	h, err = facteur.Open(t.Context(), o) // which has to go through all of it
-	require.NoError(t, err)
+	h = openHost(t, o) // which has to go through all of it
 	require.NoError(t, h.Deliver(t.Context(), host.Event{ID: "1", Name: "test.reply", Subjects: []string{"a"}, At: time.Now(), Data: map[string]any{"text": "yes"}}))
 	result, err := h.Wait(t.Context(), run.ID)
 	require.NoError(t, err)
 	assert.Equal(t, machine.Failed, result.Status)
-	assert.NotEmpty(t, server.Open(t, "many", "facteur.page"))
+	assert.NotEmpty(t, n.Open(t, "facteur.page"))
 
 	require.NoError(t, h.Retry(t.Context(), run.ID, false))
 	result, err = h.Wait(t.Context(), run.ID)
@@ -86,19 +82,15 @@ outputs: {count: '${size(steps.each.outputs.items)}'}
 	for key, n := range w.CallCounts() {
 		assert.Equal(t, 1, n, key)
 	}
-	require.NoError(t, h.Stop(context.Background()))
 }
 
 // More concurrent calls, or larger inputs together, than the server allows are queued.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	server := temporal.StartWithDefaultLimits(t)
-	server.Namespace(t, "once")
 	w := hosttest.NewWorld()
-	o := options(server.Address, "once", w)
+	o := options(temporal.StartWithDefaultLimits(t).Namespace(t, "once"), w)
 	o.Lost = 20 * time.Second
-	h, err := facteur.Open(t.Context(), o)
-	require.NoError(t, err)
+	h := openHost(t, o)
 	for _, tt := range []struct{ calls, bytes int }{{550, 10}, {15, 100_000}} {
 		p := w.Compile(t, `flow: once
 inputs: {n: {type: integer}, text: {type: string}}
@@ -120,5 +112,4 @@ steps:
 		assert.Equal(t, machine.Succeeded, result.Status)
 		assert.Len(t, w.CallCounts(), before+4*tt.calls)
 	}
-	require.NoError(t, h.Stop(context.Background()))
 }

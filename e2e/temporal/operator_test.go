@@ -19,22 +19,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func openHost(t *testing.T, o facteur.Options) *facteur.Host {
-	t.Helper()
-	h, err := facteur.Open(t.Context(), o)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = h.Stop(context.Background()) })
-	return h
-}
-
 // Resetting a workflow to its beginning sends nothing twice: what may have been sent is unknown
 // until a receipt arrives.
 func TestReset(t *testing.T) {
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "reset")
-	w := hosttest.NewWorld()
-	h := openHost(t, options(server.Address, "reset", w))
+	n, w, h := start(t)
 	p := w.Compile(t, `flow: reset
 steps:
   - {id: get, action: test.get, with: {to: x}}
@@ -50,7 +39,7 @@ steps:
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(w.Messages("a"))+len(w.Messages("b"))+len(w.Messages("gate")) == 3 }, 30*time.Second, 10*time.Millisecond)
 
-	server.Reset(t, "reset", run.ID)
+	n.Reset(t, run.ID)
 	w.Receipt("f1."+run.ID+".2", "delivered") // of the message to a: it is found when it is looked for
 	require.Eventually(t, func() bool {
 		r, err := h.Get(t.Context(), run.ID)
@@ -81,10 +70,7 @@ steps:
 // the outcome of the others is known.
 func TestRetryAfterReset(t *testing.T) {
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "again")
-	w := hosttest.NewWorld()
-	h := openHost(t, options(server.Address, "again", w))
+	n, w, h := start(t)
 	p := w.Compile(t, `flow: reset
 steps:
   - {id: one, action: test.send, unknown_timeout: 1s, with: {to: a}}
@@ -94,7 +80,7 @@ steps:
 	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(w.Messages("b")) == 1 }, 30*time.Second, 10*time.Millisecond)
-	server.Reset(t, "again", run.ID)
+	n.Reset(t, run.ID)
 	result, err := h.Wait(t.Context(), run.ID)
 	require.NoError(t, err)
 	assert.Equal(t, machine.Failed, result.Status)
@@ -110,25 +96,22 @@ steps:
 // A run of an unknown machine version is parked, and the log says why.
 func TestRunOfAnotherVersion(t *testing.T) {
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "version")
+	n := temporal.Start(t).Namespace(t, "version")
 	var said logtest.Lines
-	o := withoutSealing(options(server.Address, "version", hosttest.NewWorld()))
+	o := withoutSealing(options(n, hosttest.NewWorld()))
 	o.Log = slog.New(slog.NewTextHandler(&said, nil))
 	openHost(t, o)
-	server.Begin(t, "version", "later", "facteur", "facteur.run", map[string]any{"machine": 99, "flow": "f", "digest": "d"})
+	n.Begin(t, "later", "facteur", "facteur.run", map[string]any{"machine": 99, "flow": "f", "digest": "d"})
 	said.Wait(t, "version 99 of the machine started the run")
 	assert.NotContains(t, said.String(), "goroutine")
-	assert.Contains(t, server.Open(t, "version", "facteur.run"), "later")
+	assert.Contains(t, n.Open(t, "facteur.run"), "later")
 }
 
 // Two daemons receive the same request at the same time.
 func TestConcurrentRequests(t *testing.T) {
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "both")
 	w := hosttest.NewWorld()
-	o := options(server.Address, "both", w)
+	o := options(temporal.Start(t).Namespace(t, "both"), w)
 	o.Past = nil // what a run is not told it does not know
 	hosts := []*facteur.Host{openHost(t, o), openHost(t, o)}
 	p := w.Compile(t, "flow: one\ninputs: {n: {type: integer}}\nsteps:\n  - {id: send, action: test.send, unknown_timeout: 10ms, with: {to: 'to ${string(inputs.n)}', text: lost}}\n")
@@ -182,7 +165,7 @@ func TestServerRestart(t *testing.T) {
 	t.Parallel()
 	server := temporal.StartPersistent(t)
 	w := hosttest.NewWorld()
-	o := options(server.Address, server.Namespace, w)
+	o := options(&temporal.Namespace{Address: server.Address, Name: server.Namespace}, w)
 	o.Lost = 5 * time.Second
 	h := openHost(t, o)
 	p := w.Compile(t, "flow: one\nsteps:\n  - {id: first, action: test.send, with: {to: a}}\n  - {id: send, action: test.send, with: {to: b, text: gate}}\n  - {wait: 10ms}\n  - {id: last, action: test.send, with: {to: c}}\n")
@@ -209,10 +192,7 @@ func TestServerRestart(t *testing.T) {
 // settled.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "terminated")
-	w := hosttest.NewWorld()
-	h := openHost(t, options(server.Address, "terminated", w))
+	n, w, h := start(t)
 	p := w.Compile(t, "flow: one\nsteps:\n  - {id: first, action: test.send, with: {to: a}}\n  - {id: send, action: test.send, with: {to: b, text: gate}}\n  - {id: last, action: test.send, with: {to: c}}\n")
 	run, _, err := h.Start(t.Context(), p, host.Start{Inputs: map[string]any{}})
 	require.NoError(t, err)
@@ -223,8 +203,8 @@ func TestTerminated(t *testing.T) {
 		r, err := h.Get(t.Context(), calm.ID)
 		return err == nil && r.Run.Status == host.Waiting
 	}, 30*time.Second, 10*time.Millisecond)
-	server.Terminate(t, "terminated", run.ID)
-	server.Terminate(t, "terminated", calm.ID)
+	n.Terminate(t, run.ID)
+	n.Terminate(t, calm.ID)
 	w.Answer("b")
 
 	result, err := h.Wait(t.Context(), run.ID)

@@ -53,7 +53,7 @@ func (s *Persistent) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
 	s.server = serve(t, s.config)
-	dial(t, s.Address, s.Namespace).Close()
+	dial(t, s.Address, s.Namespace)
 }
 
 // Stop stops the server. The file stays.

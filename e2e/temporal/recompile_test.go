@@ -21,10 +21,8 @@ import (
 // hand or by a receipt.
 func TestUnknownOfAFlowThatNoLongerCompiles(t *testing.T) {
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "unread")
-	w := hosttest.NewWorld()
-	o := options(server.Address, "unread", w)
+	n, w := temporal.Start(t).Namespace(t, "unread"), hosttest.NewWorld()
+	o := options(n, w)
 	var hard context.CancelFunc
 	o.Hard, hard = context.WithCancel(t.Context())
 	h := openHost(t, o)
@@ -44,13 +42,13 @@ func TestUnknownOfAFlowThatNoLongerCompiles(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(w.Messages("b")) == 5 }, 30*time.Second, 10*time.Millisecond)
 	for _, run := range []string{killed, told} {
-		server.Terminate(t, "unread", run)
+		n.Terminate(t, run)
 	}
 	hard()
 	require.NoError(t, h.Stop(context.Background()))
 	w.Answer("b")
 
-	o = options(server.Address, "unread", w)
+	o = options(n, w)
 	o.Restore = func(string, map[string]string) (*plan.Plan, error) { return nil, errors.New("no action test.send") }
 	h = openHost(t, o)
 	unknown := func() (ids []string) {
@@ -94,7 +92,7 @@ func TestUnknownOfAFlowThatNoLongerCompiles(t *testing.T) {
 	}
 	require.NoError(t, h.Stop(context.Background()))
 
-	h = openHost(t, options(server.Address, "unread", w)) // by a version that knows the flow
+	h = openHost(t, options(n, w)) // by a version that knows the flow
 	for _, run := range []string{settled, received} {
 		r, err := h.Get(ctx, run)
 		require.NoError(t, err)

@@ -38,18 +38,16 @@ type daemon struct {
 	met     atomic.Int32
 }
 
-func openDaemon(t *testing.T, address, namespace string, w *hosttest.World, flows ...string) *daemon {
+func openDaemon(t *testing.T, n *temporal.Namespace, w *hosttest.World, flows ...string) *daemon {
 	d := &daemon{starter: trigger.New(nil, trigger.Options{Log: slog.New(slog.NewTextHandler(testLog{t}, nil))})}
 	d.load(t, w, flows...)
-	o := options(address, namespace, w)
+	o := options(n, w)
 	o.Meet = func(ctx context.Context, due host.DueSchedule) error {
 		d.met.Add(1)
 		return d.starter.Meet(ctx, due)
 	}
-	h, err := facteur.Open(t.Context(), o)
-	require.NoError(t, err)
-	d.Host = h
-	d.starter.Serve(h)
+	d.Host = openHost(t, o)
+	d.starter.Serve(d.Host)
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	go func() {
@@ -59,7 +57,7 @@ func openDaemon(t *testing.T, address, namespace string, w *hosttest.World, flow
 	d.stop = func() {
 		cancel()
 		<-over
-		_ = h.Stop(context.Background())
+		_ = d.Stop(context.Background())
 	}
 	return d
 }
@@ -90,17 +88,15 @@ func TestSchedules(t *testing.T) {
 		t.Skip("it waits for full minutes")
 	}
 	t.Parallel()
-	server := temporal.Start(t)
-	server.Namespace(t, "schedules")
-	w := hosttest.NewWorld()
-	a := openDaemon(t, server.Address, "schedules", w, everyMinute("first", "old"), everyMinute("second", "x"))
-	kept := func(n int) func() bool {
-		return func() bool { return len(server.Open(t, "schedules", "facteur.schedule")) == n }
+	n, w := temporal.Start(t).Namespace(t, "schedules"), hosttest.NewWorld()
+	a := openDaemon(t, n, w, everyMinute("first", "old"), everyMinute("second", "x"))
+	kept := func(count int) func() bool {
+		return func() bool { return len(n.Open(t, "facteur.schedule")) == count }
 	}
 	require.Eventually(t, kept(2), 30*time.Second, 50*time.Millisecond)
-	b := openDaemon(t, server.Address, "schedules", w, everyMinute("first", "new")) // loaded last: second is gone
+	b := openDaemon(t, n, w, everyMinute("first", "new")) // loaded last: second is gone
 	require.Eventually(t, kept(1), 30*time.Second, 50*time.Millisecond)
-	c := openDaemon(t, server.Address, "schedules", w, everyMinute("first", "new"))
+	c := openDaemon(t, n, w, everyMinute("first", "new"))
 
 	sent := func(n int) func() bool { return func() bool { return len(w.Messages("a")) >= n } }
 	require.Eventually(t, sent(1), 90*time.Second, 100*time.Millisecond)

@@ -27,14 +27,14 @@ import (
 // Version is that of the server.
 const Version = "1.32.1"
 
-// A Server is a Temporal server with its storage in memory.
+// A Server is a running Temporal server.
 type Server struct {
 	Address string // host:port
 
 	client client.Client
 }
 
-// Start starts a server that ends with the test.
+// Start starts a server that ends with the test, with its storage in memory.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	return start(t, dynamicconfig.StaticClient{
@@ -42,7 +42,7 @@ func Start(t testing.TB) *Server {
 	})
 }
 
-// StartWithDefaultLimits starts a server with its default limits on histories.
+// StartWithDefaultLimits is Start with the server's default limits on histories.
 func StartWithDefaultLimits(t testing.TB) *Server {
 	t.Helper()
 	return start(t, dynamicconfig.StaticClient{})
@@ -64,72 +64,71 @@ func start(t testing.TB, settings dynamicconfig.StaticClient) *Server {
 // newServer returns the server at an address, once it answers.
 func newServer(t testing.TB, address string) *Server {
 	t.Helper()
-	s := &Server{address, dial(t, address, "")}
-	t.Cleanup(s.client.Close)
-	return s
+	return &Server{address, dial(t, address, "")}
+}
+
+// A Namespace is a namespace of a server, as its operator sees it.
+type Namespace struct {
+	Address string // of the server
+	Name    string
+
+	client client.Client
 }
 
 // Namespace creates a namespace.
-func (s *Server) Namespace(t testing.TB, name string) {
+func (s *Server) Namespace(t testing.TB, name string) *Namespace {
 	t.Helper()
 	_, err := s.client.WorkflowService().RegisterNamespace(t.Context(), &workflowservice.RegisterNamespaceRequest{
 		Namespace: name, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
 	})
 	require.NoError(t, err)
+	n := &Namespace{s.Address, name, dial(t, s.Address, name)}
 	require.Eventually(t, func() bool {
-		_, err := s.client.WorkflowService().ListOpenWorkflowExecutions(context.Background(), &workflowservice.ListOpenWorkflowExecutionsRequest{Namespace: name, MaximumPageSize: 1})
-		if err != nil {
+		if _, err := n.client.ListOpenWorkflow(context.Background(), &workflowservice.ListOpenWorkflowExecutionsRequest{MaximumPageSize: 1}); err != nil {
 			return false
 		}
 		// The history service refreshes its namespaces on its own; only then does it answer that
 		// there is no such workflow.
-		_, err = s.client.WorkflowService().DescribeWorkflowExecution(context.Background(), &workflowservice.DescribeWorkflowExecutionRequest{
-			Namespace: name, Execution: &common.WorkflowExecution{WorkflowId: "none"},
-		})
+		_, err = n.client.DescribeWorkflow(context.Background(), "none", "")
 		_, known := errors.AsType[*serviceerror.NotFound](err)
 		return known
 	}, time.Minute, 20*time.Millisecond)
+	return n
 }
 
 // events returns all events of the latest execution of a workflow.
-func (s *Server) events(t testing.TB, namespace, workflow string) []*history.HistoryEvent {
+func (n *Namespace) events(t testing.TB, workflow string) (out []*history.HistoryEvent) {
 	t.Helper()
-	var out []*history.HistoryEvent
-	var page []byte
-	for {
-		answer, err := s.client.WorkflowService().GetWorkflowExecutionHistory(t.Context(), &workflowservice.GetWorkflowExecutionHistoryRequest{
-			Namespace: namespace, Execution: &common.WorkflowExecution{WorkflowId: workflow}, NextPageToken: page,
-		})
+	for all := n.client.GetWorkflowHistory(t.Context(), workflow, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); all.HasNext(); {
+		e, err := all.Next()
 		require.NoError(t, err)
-		out = append(out, answer.GetHistory().GetEvents()...)
-		if page = answer.GetNextPageToken(); len(page) == 0 {
-			return out
-		}
+		out = append(out, e)
 	}
+	return out
 }
 
 // History returns the event types of a workflow's latest execution.
-func (s *Server) History(t testing.TB, namespace, workflow string) (kinds []string) {
+func (n *Namespace) History(t testing.TB, workflow string) (kinds []string) {
 	t.Helper()
-	for _, e := range s.events(t, namespace, workflow) {
+	for _, e := range n.events(t, workflow) {
 		kinds = append(kinds, e.GetEventType().String())
 	}
 	return kinds
 }
 
 // Dump returns the whole history of a workflow, in the JSON form that the replayer reads.
-func (s *Server) Dump(t testing.TB, namespace, workflow string) string {
+func (n *Namespace) Dump(t testing.TB, workflow string) string {
 	t.Helper()
-	text, err := protojson.Marshal(&history.History{Events: s.events(t, namespace, workflow)})
+	text, err := protojson.Marshal(&history.History{Events: n.events(t, workflow)})
 	require.NoError(t, err)
 	return string(text)
 }
 
 // Open returns the ids of the open workflows of a type.
-func (s *Server) Open(t testing.TB, namespace, kind string) (ids []string) {
+func (n *Namespace) Open(t testing.TB, kind string) (ids []string) {
 	t.Helper()
-	answer, err := s.client.WorkflowService().ListWorkflowExecutions(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: namespace, Query: "ExecutionStatus = 'Running' AND WorkflowType = '" + kind + "'",
+	answer, err := n.client.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{
+		Query: "ExecutionStatus = 'Running' AND WorkflowType = '" + kind + "'",
 	})
 	require.NoError(t, err)
 	for _, e := range answer.GetExecutions() {
@@ -139,25 +138,23 @@ func (s *Server) Open(t testing.TB, namespace, kind string) (ids []string) {
 }
 
 // Executions returns how many executions of a workflow the server knows.
-func (s *Server) Executions(t testing.TB, namespace, workflow string) int {
+func (n *Namespace) Executions(t testing.TB, workflow string) int {
 	t.Helper()
-	answer, err := s.client.WorkflowService().CountWorkflowExecutions(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: namespace, Query: "WorkflowId = '" + workflow + "'",
-	})
+	answer, err := n.client.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: "WorkflowId = '" + workflow + "'"})
 	require.NoError(t, err)
 	return int(answer.GetCount())
 }
 
-// Reset resets a workflow to its first task, as an operator does.
-func (s *Server) Reset(t testing.TB, namespace, workflow string) {
+// Reset resets a workflow to its first task.
+func (n *Namespace) Reset(t testing.TB, workflow string) {
 	t.Helper()
-	for _, e := range s.events(t, namespace, workflow) {
+	for _, e := range n.events(t, workflow) {
 		if e.GetEventType() != enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
 			continue
 		}
-		_, err := s.client.WorkflowService().ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
-			Namespace: namespace, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflow},
-			RequestId: workflow, WorkflowTaskFinishEventId: e.GetEventId(), Reason: "a test",
+		_, err := n.client.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: n.Name, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflow},
+			WorkflowTaskFinishEventId: e.GetEventId(), Reason: "a test",
 		})
 		require.NoError(t, err)
 		return
@@ -165,25 +162,20 @@ func (s *Server) Reset(t testing.TB, namespace, workflow string) {
 	t.Fatal("the workflow has done nothing yet")
 }
 
-// Terminate terminates a workflow, as an operator does.
-func (s *Server) Terminate(t testing.TB, namespace, workflow string) {
+// Terminate terminates a workflow.
+func (n *Namespace) Terminate(t testing.TB, workflow string) {
 	t.Helper()
-	_, err := s.client.WorkflowService().TerminateWorkflowExecution(t.Context(), &workflowservice.TerminateWorkflowExecutionRequest{
-		Namespace: namespace, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflow}, Reason: "a test",
-	})
-	require.NoError(t, err)
+	require.NoError(t, n.client.TerminateWorkflow(t.Context(), workflow, "", "a test"))
 }
 
 // Begin starts a workflow with an unencrypted input.
-func (s *Server) Begin(t testing.TB, namespace, id, queue, kind string, input any) {
+func (n *Namespace) Begin(t testing.TB, id, queue, kind string, input any) {
 	t.Helper()
-	c := dial(t, s.Address, namespace)
-	defer c.Close()
-	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, kind, input)
+	_, err := n.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue}, kind, input)
 	require.NoError(t, err)
 }
 
-// dial returns a client once the server answers.
+// dial returns a client once the server answers, which ends with the test.
 func dial(t testing.TB, address, namespace string) (c client.Client) {
 	t.Helper()
 	require.Eventually(t, func() (up bool) {
@@ -191,5 +183,6 @@ func dial(t testing.TB, address, namespace string) (c client.Client) {
 		c, err = client.Dial(client.Options{HostPort: address, Namespace: namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 		return err == nil
 	}, time.Minute, 20*time.Millisecond)
+	t.Cleanup(c.Close)
 	return c
 }

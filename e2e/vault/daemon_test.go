@@ -2,12 +2,11 @@ package vault_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"facteur/e2e"
+	"facteur/e2e/storm"
 	server "facteur/e2e/vault"
 	daemon "facteur/server"
 
@@ -20,20 +19,17 @@ import (
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	s := server.Start(t)
-	g := newGraph(t, "EAAG1")
+	g := storm.NewGraph(t, "EAAG1", nil)
 	rotate := func(to string) {
 		s.Put(t, server.KV2, "messaging/shop", map[string]any{"token": to, "app_secret": "secret-of-the-app", "verify_token": "to-be-verified"})
-		g.token.Store(to)
-		g.refused.Store(0)
+		g.Token.Store(to)
+		g.Refused.Store(0)
 	}
 	rotate("EAAG1")
 	dir := t.TempDir()
-	write := func(name, text string) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-	}
-	write("role", s.Role(t, "facteur", map[string]any{"token_policies": policy(t, s, "facteur")}))
-	write("secret", s.SecretID(t, "facteur", nil))
-	write("facteur.yaml", fmt.Sprintf(`
+	e2e.WriteFile(t, dir, "role", s.Role(t, "facteur", map[string]any{"token_policies": policy(t, s, "facteur")}))
+	e2e.WriteFile(t, dir, "secret", s.SecretID(t, "facteur", nil))
+	e2e.WriteFile(t, dir, "facteur.yaml", fmt.Sprintf(`
 vault:
   hashicorp:
     address: %q
@@ -45,7 +41,7 @@ connections:
     sender_phone_id: "106540352242922"
     base_url: %q
 `, s.Address, g.URL))
-	write("hello.flow.yaml", `
+	e2e.WriteFile(t, dir, "hello.flow.yaml", `
 flow: hello
 steps:
   - id: notify
@@ -70,14 +66,14 @@ steps:
 	succeeds(start(time.Minute).RunID)
 	rotate("EAAG2")
 	succeeds(start(time.Minute).RunID)
-	require.EqualValues(t, 1, g.refused.Load(), "it found out by a refusal, and asked the vault")
+	require.EqualValues(t, 1, g.Refused.Load(), "it found out by a refusal, and asked the vault")
 	succeeds(start(time.Minute).RunID)
-	require.EqualValues(t, 1, g.refused.Load())
+	require.EqualValues(t, 1, g.Refused.Load())
 
 	rotate("EAAG3")
 	s.Seal(t)
 	waiting := start(0)
-	require.Eventually(t, func() bool { return g.refused.Load() > 0 }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return g.Refused.Load() > 0 }, time.Minute, 5*time.Millisecond)
 	detail, err := client.Run(t.Context(), waiting.RunID, 0)
 	require.NoError(t, err)
 	require.EqualValues(t, "running", detail.Status)

@@ -2,9 +2,6 @@ package vault_test
 
 import (
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +9,7 @@ import (
 
 	"facteur/actions"
 	"facteur/actions/whatsapp"
+	"facteur/e2e/storm"
 	server "facteur/e2e/vault"
 	"facteur/flow/call"
 	"facteur/vault"
@@ -21,35 +19,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A graph accepts sends with one token.
-type graph struct {
-	*httptest.Server
-	token             atomic.Value
-	accepted, refused atomic.Int32
-}
-
-func newGraph(t *testing.T, token string) *graph {
-	g := &graph{}
-	g.token.Store(token)
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != fmt.Sprint("Bearer ", g.token.Load()) {
-			g.refused.Add(1)
-			w.WriteHeader(http.StatusUnauthorized)
-			io.WriteString(w, `{"error": {"message": "Error validating access token", "type": "OAuthException", "code": 190, "fbtrace_id": "A"}}`)
-			return
-		}
-		n := g.accepted.Add(1)
-		fmt.Fprintf(w, `{"messaging_product": "whatsapp", "contacts": [{"input": "+33612345678", "wa_id": "33612345678"}], "messages": [{"id": "wamid.%d"}]}`, n)
-	}))
-	t.Cleanup(g.Close)
-	return g
-}
-
 // TestRotation rotates the token of a WhatsApp connection between sends: the first send that is
 // refused succeeds within the same attempt.
 func TestRotation(t *testing.T) {
 	s := server.Start(t)
-	g := newGraph(t, "EAAG0")
+	g := storm.NewGraph(t, "EAAG0", nil)
 	token := s.Token(t, api.TokenCreateRequest{Policies: policy(t, s, "facteur")})
 	v, err := vault.New(vault.Config{
 		Hashicorp: &vault.Hashicorp{Address: s.Address, Token: vault.NewSecret(token)},
@@ -65,9 +39,11 @@ func TestRotation(t *testing.T) {
 	require.NoError(t, err)
 	rotate := func(to string) {
 		s.Put(t, server.KV2, "messaging/shop", map[string]any{"token": to})
-		g.token.Store(to)
-		g.accepted.Store(0)
-		g.refused.Store(0)
+		g.Token.Store(to)
+	}
+	accepted := func() int {
+		_, byRecipient := g.Accepted()
+		return byRecipient["+33612345678"]
 	}
 	var sends atomic.Int32
 	send := func() call.Outcome {
@@ -85,7 +61,8 @@ func TestRotation(t *testing.T) {
 	require.Equal(t, call.Succeeded, send().Status)
 	rotate("EAAG2")
 	require.Equal(t, call.Succeeded, send().Status)
-	require.Equal(t, []int32{1, 1}, []int32{g.refused.Load(), g.accepted.Load()})
+	require.EqualValues(t, 1, g.Refused.Load())
+	require.Equal(t, 2, accepted())
 
 	rotate("EAAG3")
 	var all sync.WaitGroup
@@ -93,16 +70,16 @@ func TestRotation(t *testing.T) {
 		all.Go(func() { assert.Equal(t, call.Succeeded, send().Status) })
 	}
 	all.Wait()
-	require.EqualValues(t, 64, g.accepted.Load(), "each once")
+	require.Equal(t, 2+64, accepted(), "each once")
 
-	g.token.Store("EAAG4") // and nobody tells the vault
+	g.Token.Store("EAAG4") // and nobody tells the vault
 	o := send()
 	require.Equal(t, call.Failed, o.Status)
 	require.True(t, o.Refused, "the vault has no other token either")
 	s.Seal(t)
 	o = send()
 	require.Equal(t, call.Failed, o.Status)
-	require.EqualValues(t, 64, g.accepted.Load())
+	require.Equal(t, 2+64, accepted())
 	s.Unseal(t)
 	rotate("EAAG4")
 	require.Equal(t, call.Succeeded, send().Status)

@@ -2,13 +2,9 @@ package vault_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,8 +12,8 @@ import (
 	"time"
 
 	"facteur/e2e"
+	"facteur/e2e/storm"
 	server "facteur/e2e/vault"
-	"facteur/flow/host"
 	daemon "facteur/server"
 
 	"github.com/stretchr/testify/assert"
@@ -31,14 +27,13 @@ type stormTest struct {
 	dir   string
 	vault *server.Server
 	proxy *e2e.Proxy // before the vault
-	graph *e2e.Graph
+	graph *storm.Graph
 	*daemon.Client
 
 	over    chan struct{}
 	secrets []string // secret IDs of the role, the last is good
 
 	mu     sync.Mutex
-	acked  map[string]string // runs by idempotency key
 	counts map[string]int
 }
 
@@ -48,33 +43,28 @@ func TestStorm(t *testing.T) {
 	length := e2e.StormDuration(t, 8*time.Second)
 	s := newStormTest(t)
 	kill := s.startDaemon()
-	var customers, others sync.WaitGroup
-	for n := range 4 {
-		customers.Go(func() { s.customer(n) })
-	}
+	customers := storm.NewCustomers(t, s.Client, "hello", 4, func(n, i int) map[string]any {
+		return map[string]any{"phone": fmt.Sprintf("+336%02d%06d", 10+n, i), "sender": fmt.Sprintf("1065403522429%02d", rand.IntN(90)+10)}
+	})
+	var others sync.WaitGroup
 	others.Go(s.disruptVault)
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
 		kill()
-		s.counts["killed"]++
+		s.count("killed")
 		kill = s.startDaemon()
 	}
 	close(s.over)
 	others.Wait()
-	customers.Wait()
-	s.check()
+	s.check(customers.Stop())
 	kill()
 }
 
 func newStormTest(t *testing.T) *stormTest {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().String()
-	require.NoError(t, l.Close())
-	s := &stormTest{t: t, dir: t.TempDir(), vault: server.Start(t), over: make(chan struct{}), acked: map[string]string{}, counts: map[string]int{},
-		Client: &daemon.Client{URL: "http://" + address, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
+	s := &stormTest{t: t, dir: t.TempDir(), vault: server.Start(t), over: make(chan struct{}), counts: map[string]int{},
+		Client: &daemon.Client{URL: "http://" + e2e.FreeAddress(t), HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
 	s.proxy = e2e.NewProxy(t, strings.TrimPrefix(s.vault.Address, "http://"))
-	s.graph = e2e.NewGraph(t, "EAAG0", func() string { return s.URL + "/webhooks/whatsapp/shop" })
+	s.graph = storm.NewGraph(t, "EAAG0", func() string { return s.URL + "/webhooks/whatsapp/shop" })
 	s.graph.LossRate = 0.05
 	s.rotateToken("EAAG0")
 	s.write("role", s.vault.Role(t, "facteur", map[string]any{"token_policies": policy(t, s.vault, "facteur"), "token_ttl": "2s", "token_max_ttl": "6s"}))
@@ -106,14 +96,10 @@ steps:
 	return s
 }
 
-func (s *stormTest) write(name, text string) {
-	path := filepath.Join(s.dir, name)
-	require.NoError(s.t, os.WriteFile(path+".new", []byte(text), 0o600))
-	require.NoError(s.t, os.Rename(path+".new", path))
-}
+func (s *stormTest) write(name, text string) { e2e.WriteFile(s.t, s.dir, name, text) }
 
 func (s *stormTest) rotateToken(token string) {
-	s.vault.Put(s.t, server.KV2, "messaging/shop", map[string]any{"token": token, "app_secret": e2e.AppSecret, "verify_token": "to-be-verified"})
+	s.vault.Put(s.t, server.KV2, "messaging/shop", map[string]any{"token": token, "app_secret": storm.AppSecret, "verify_token": "to-be-verified"})
 }
 
 func (s *stormTest) newSecret() {
@@ -132,32 +118,6 @@ func (s *stormTest) startDaemon() (kill func()) {
 	p := e2e.Start(s.t, e2e.Command(s.t, s.dir, nil, "serve", s.dir, "--listen", strings.TrimPrefix(s.URL, "http://")))
 	p.Ready(s.t)
 	return func() { p.SignalAndWait(syscall.SIGKILL) }
-}
-
-func (s *stormTest) customer(n int) {
-	for i := 0; ; i++ {
-		key := fmt.Sprintf("%d/%d", n, i)
-		in := map[string]any{"phone": fmt.Sprintf("+336%02d%06d", 10+n, i), "sender": fmt.Sprintf("1065403522429%02d", rand.IntN(90)+10)}
-		for {
-			select {
-			case <-s.over:
-				return
-			case <-time.After(time.Duration(rand.IntN(20)) * time.Millisecond):
-			}
-			began, err := s.Start(context.Background(), "hello", daemon.StartRequest{Inputs: in}, daemon.StartOption{Key: key})
-			if err == nil {
-				s.mu.Lock()
-				s.acked[key] = began.RunID
-				s.mu.Unlock()
-				break
-			}
-			var problem *daemon.Problem
-			if errors.As(err, &problem) && problem.Status < 500 {
-				assert.NoError(s.t, err)
-				return
-			}
-		}
-	}
 }
 
 // disruptVault seals, restarts, cuts off and slows down the vault.
@@ -219,46 +179,23 @@ func (s *stormTest) disruptVault() {
 	}
 }
 
-// check waits until all runs have ended, and compares them with what was accepted.
-func (s *stormTest) check() {
-	t := s.t
-	var runs []daemon.Run
-	require.Eventually(t, func() bool {
-		runs = runs[:0]
-		q := host.Filter{Limit: 1000}
-		for {
-			page, err := s.Runs(context.Background(), q)
-			if err != nil {
-				return false
-			}
-			runs = append(runs, page.Runs...)
-			if q.Cursor = page.Next; q.Cursor == "" {
-				break
-			}
-		}
-		for _, r := range runs {
-			if r.EndedAt.IsZero() {
-				return false
-			}
-		}
-		return s.graph.AllDelivered()
-	}, 3*time.Minute, 200*time.Millisecond, "every run ends")
+// check waits until all runs have ended, and compares them with what was accepted, and with those
+// that were acknowledged.
+func (s *stormTest) check(acknowledged map[string]string) {
+	t, c := s.t, s.counts
+	runs := s.graph.AwaitRuns(t, s.Client)[0]
 	accepted, _ := s.graph.Accepted()
-	c, byRun, known := s.counts, map[string]int{}, map[string]bool{}
-	for key, n := range accepted {
-		byRun[strings.Split(key, ".")[1]] += n
-	}
+	known := map[string]bool{}
 	for _, r := range runs {
 		known[r.RunID] = true
 		c["runs "+string(r.Status)]++
-		n := byRun[r.RunID]
-		if n > 1 {
+		if accepted[r.RunID] > 1 {
 			c["duplicated"]++
 		}
 		if r.Unknown > 0 {
 			c["unknown"]++
 		}
-		if (n == 1) != (r.Status == "succeeded") {
+		if (accepted[r.RunID] == 1) != (r.Status == "succeeded") {
 			c["wrong"]++
 		}
 		if r.Status != "succeeded" {
@@ -267,12 +204,12 @@ func (s *stormTest) check() {
 			c["failed as "+d.Error.Code+" "+d.Error.Class]++
 		}
 	}
-	for _, run := range s.acked {
+	for _, run := range acknowledged {
 		if !known[run] {
 			c["lost"]++
 		}
 	}
-	t.Logf("acknowledged: %d, runs: %d, %v, %v", len(s.acked), len(runs), s.graph, c)
+	t.Logf("acknowledged: %d, runs: %d, %v, %v", len(acknowledged), len(runs), s.graph, c)
 	assert.Zero(t, c["lost"], "lost")
 	assert.Zero(t, c["duplicated"], "duplicated")
 	assert.Zero(t, c["wrong"], "said to be sent and was not, or the reverse")

@@ -1,7 +1,10 @@
-package e2e
+// Package storm is what tests have in common that kill daemons while customers start runs: the API
+// that counts messages, and the customers.
+package storm
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,11 +15,18 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"facteur/flow/call"
+	"facteur/flow/host"
+	"facteur/server"
+
+	"github.com/stretchr/testify/require"
 )
 
 // AppSecret signs the webhooks of a Graph.
@@ -29,11 +39,11 @@ type Graph struct {
 	*httptest.Server
 	Token      atomic.Value  // a string; any other token is refused with 190
 	LossRate   float64       // the fraction of answers that are lost after the message was accepted
-	WebhookURL func() string // the URL of the next webhook
+	WebhookURL func() string // the URL of the next webhook; nil: none are posted
+	Refused    atomic.Int64  // requests with another token
 
 	done    chan struct{}
 	pending atomic.Int64
-	refused atomic.Int64
 	lost    atomic.Int64
 
 	mu          sync.Mutex
@@ -62,7 +72,7 @@ func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&m)
 	switch {
 	case r.Header.Get("Authorization") != fmt.Sprint("Bearer ", g.Token.Load()):
-		g.refused.Add(1)
+		g.Refused.Add(1)
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, `{"error": {"message": "Error validating access token", "type": "OAuthException", "code": 190, "fbtrace_id": "A"}}`)
 		return
@@ -76,8 +86,10 @@ func (g *Graph) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := fmt.Sprintf("wamid.%d", len(g.accepted))
 	g.mu.Unlock()
 	person := strings.TrimPrefix(m.To, "+")
-	g.pending.Add(1)
-	go g.postStatus(id, person, m.Key)
+	if g.WebhookURL != nil {
+		g.pending.Add(1)
+		go g.postStatus(id, person, m.Key)
+	}
 	if rand.Float64() < g.LossRate {
 		g.lost.Add(1)
 		panic(http.ErrAbortHandler)
@@ -112,19 +124,51 @@ func (g *Graph) postStatus(id, person, key string) {
 	}
 }
 
-// Accepted returns how many messages were accepted, by the call's key and by recipient.
-func (g *Graph) Accepted() (byKey, byRecipient map[string]int) {
+// Accepted returns how many messages were accepted, by run and by recipient.
+func (g *Graph) Accepted() (byRun, byRecipient map[string]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return maps.Clone(g.accepted), maps.Clone(g.byRecipient)
+	byRun = map[string]int{}
+	for key, n := range g.accepted {
+		byRun[call.RunOf(key)] += n
+	}
+	return byRun, maps.Clone(g.byRecipient)
 }
 
-// AllDelivered tells whether every webhook was answered with 200.
-func (g *Graph) AllDelivered() bool { return g.pending.Load() == 0 }
+// AwaitRuns waits until all runs of some daemons have ended, and every webhook was answered with
+// 200, and returns the runs of each daemon.
+func (g *Graph) AwaitRuns(t testing.TB, daemons ...*server.Client) (runs [][]server.Run) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		runs = nil
+		for _, d := range daemons {
+			list, err := allRuns(d)
+			if err != nil || slices.ContainsFunc(list, func(r server.Run) bool { return r.EndedAt.IsZero() }) {
+				return false
+			}
+			runs = append(runs, list)
+		}
+		return g.pending.Load() == 0
+	}, 3*time.Minute, 200*time.Millisecond, "every run ends")
+	return runs
+}
+
+func allRuns(d *server.Client) (runs []server.Run, err error) {
+	for q := (host.Filter{Limit: 1000}); ; {
+		page, err := d.Runs(context.Background(), q)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, page.Runs...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return runs, nil
+		}
+	}
+}
 
 // String returns the counters.
 func (g *Graph) String() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return fmt.Sprintf("accepted: %d, answers lost: %d, refused: %d", len(g.accepted), g.lost.Load(), g.refused.Load())
+	return fmt.Sprintf("accepted: %d, answers lost: %d, refused: %d", len(g.accepted), g.lost.Load(), g.Refused.Load())
 }
