@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"strings"
 	"sync"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -151,36 +149,4 @@ func decompress(text []byte) ([]byte, error) {
 		err = fmt.Errorf("it holds more than %d bytes", maxDecompressed)
 	}
 	return out, err
-}
-
-// sdkLogger writes the SDK's messages to a log, one level lower than the SDK does: most are
-// about something that is retried.
-type sdkLogger struct{ log *slog.Logger }
-
-func (q sdkLogger) Debug(string, ...any)          {}
-func (q sdkLogger) Info(text string, with ...any) { q.log.Debug(text, with...) }
-func (q sdkLogger) Warn(text string, with ...any) { q.log.Info(text, with...) }
-func (q sdkLogger) Error(text string, with ...any) {
-	if text == "Workflow panic" {
-		q.workflowPanic(with)
-		return
-	}
-	q.log.Warn(text, with...)
-}
-
-// workflowPanic logs that a workflow makes no progress, e.g. a run of another version. The
-// SDK tries it again, but a person has to act. The stack trace is logged only for a runtime
-// error, which is a fault of the program.
-func (q sdkLogger) workflowPanic(with []any) {
-	var kept []any
-	for i := 0; i+1 < len(with); i += 2 {
-		switch with[i] {
-		case "WorkflowID", "WorkflowType", "Attempt", "Error":
-			kept = append(kept, with[i], with[i+1])
-		}
-	}
-	if said := fmt.Sprint(with...); strings.Contains(said, "runtime error") {
-		kept = with
-	}
-	q.log.Error("a workflow stands still", kept...)
 }

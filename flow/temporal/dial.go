@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"facteur/flow/host"
 
@@ -28,17 +30,14 @@ func (e *ServerError) Unwrap() error { return e.err }
 
 // serverError returns a *ServerError for an error of the server.
 func (o Options) serverError(doing string, err error) error {
-	if already := (*ServerError)(nil); errors.As(err, &already) {
-		return err
-	}
 	e := &ServerError{Address: o.Address, err: fmt.Errorf("%s: %w", doing, err)}
-	var missing *serviceerror.NamespaceNotFound
-	var denied *serviceerror.PermissionDenied
 	switch {
-	case errors.As(err, &missing):
+	case errors.As(err, new(*ServerError)):
+		return err
+	case errors.As(err, new(*serviceerror.NamespaceNotFound)):
 		e.err = fmt.Errorf("there is no namespace %s", o.Namespace)
 		e.Hint = "make it: temporal operator namespace create --namespace " + o.Namespace + " --retention 90d; how long runs are kept after their end is its retention"
-	case errors.As(err, &denied):
+	case errors.As(err, new(*serviceerror.PermissionDenied)):
 		e.Hint = "check the API key or the certificate, and what they may do in the namespace " + o.Namespace
 	case IsUnavailable(err):
 		e.err = errors.New("it does not answer")
@@ -50,8 +49,7 @@ func (o Options) serverError(doing string, err error) error {
 // isNotFound reports whether an error of the server says that there is no such workflow, or that
 // it has ended.
 func isNotFound(err error) bool {
-	_, missing := errors.AsType[*serviceerror.NotFound](err)
-	return missing
+	return errors.As(err, new(*serviceerror.NotFound))
 }
 
 // notFound returns a *host.NotFoundError for one of the server, and other errors unchanged.
@@ -64,45 +62,43 @@ func notFound(run string, err error) error {
 
 // isStarted reports whether an error of the server says that there is a workflow of that id.
 func isStarted(err error) bool {
-	_, exists := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err)
-	return exists
+	return errors.As(err, new(*serviceerror.WorkflowExecutionAlreadyStarted))
 }
 
 // IsUnavailable reports whether an error of a host says that its server cannot be reached, or
 // is overloaded. The request may succeed later, and may have been executed.
 func IsUnavailable(err error) bool {
-	var away *serviceerror.Unavailable
-	var late *serviceerror.DeadlineExceeded
-	var full *serviceerror.ResourceExhausted
-	return errors.As(err, &away) || errors.As(err, &late) || errors.As(err, &full) || errors.Is(err, context.DeadlineExceeded)
+	return errors.As(err, new(*serviceerror.Unavailable)) || errors.As(err, new(*serviceerror.ResourceExhausted)) || isLate(err)
 }
 
-// dial connects to the server, and checks that the namespace exists. in tracks the tasks for
-// workers; nil: there are none.
-func dial(ctx context.Context, o Options, in *taskTracker) (client.Client, error) {
-	data := newConverter(o)
-	options := client.Options{
-		HostPort: o.Address, Namespace: o.Namespace, Logger: sdkLogger{o.Log},
-		DataConverter: data, FailureConverter: failures(data),
-		ConnectionOptions: client.ConnectionOptions{TLS: o.TLS},
+// isLate reports whether the server, or the context, says that a request took too long.
+func isLate(err error) bool {
+	return errors.As(err, new(*serviceerror.DeadlineExceeded)) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// dial connects to the server, and checks that the namespace exists.
+func (h *Host) dial(ctx context.Context) error {
+	o := client.Options{
+		HostPort: h.opts.Address, Namespace: h.opts.Namespace, Logger: sdkLogger{h.opts.Log},
+		DataConverter: h.data, FailureConverter: failures(h.data),
+		ConnectionOptions: client.ConnectionOptions{TLS: h.opts.TLS},
 	}
-	if in != nil {
-		options.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(in.intercept)}
+	if h.tasks != nil {
+		o.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(h.tasks.intercept)}
 	}
-	if o.APIKey != nil {
-		options.Credentials = client.NewAPIKeyDynamicCredentials(o.APIKey)
+	if h.opts.APIKey != nil {
+		o.Credentials = client.NewAPIKeyDynamicCredentials(h.opts.APIKey)
 	}
-	c, err := client.DialContext(ctx, options)
-	if err == nil {
-		_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: o.Namespace})
-	}
+	c, err := client.DialContext(ctx, o)
 	if err != nil {
-		if c != nil {
-			c.Close()
-		}
-		return nil, o.serverError("reach it", err)
+		return h.opts.serverError("reach it", err)
 	}
-	return c, nil
+	if _, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: h.opts.Namespace}); err != nil {
+		c.Close()
+		return h.opts.serverError("reach it", err)
+	}
+	h.client = c
+	return nil
 }
 
 // Healthy returns nil if the server answers, and the worker of this process runs. After an
@@ -125,4 +121,36 @@ func (h *Host) Broken() error {
 		return h.opts.serverError("work", *err)
 	}
 	return nil
+}
+
+// sdkLogger writes the SDK's messages to a log, one level lower than the SDK does: most are
+// about something that is retried.
+type sdkLogger struct{ log *slog.Logger }
+
+func (l sdkLogger) Debug(string, ...any)          {}
+func (l sdkLogger) Info(text string, with ...any) { l.log.Debug(text, with...) }
+func (l sdkLogger) Warn(text string, with ...any) { l.log.Info(text, with...) }
+func (l sdkLogger) Error(text string, with ...any) {
+	if text == "Workflow panic" {
+		l.workflowPanic(with)
+		return
+	}
+	l.log.Warn(text, with...)
+}
+
+// workflowPanic logs that a workflow makes no progress, e.g. a run of another version. The
+// SDK tries it again, but a person has to act. The stack trace is logged only for a runtime
+// error, which is a fault of the program.
+func (l sdkLogger) workflowPanic(with []any) {
+	var kept []any
+	for i := 0; i+1 < len(with); i += 2 {
+		switch with[i] {
+		case "WorkflowID", "WorkflowType", "Attempt", "Error":
+			kept = append(kept, with[i], with[i+1])
+		}
+	}
+	if said := fmt.Sprint(with...); strings.Contains(said, "runtime error") {
+		kept = with
+	}
+	l.log.Error("a workflow stands still", kept...)
 }

@@ -29,9 +29,8 @@ func Replay(o Options, history []byte) error {
 // replay replays the history of an execution on a host that is not connected.
 func replay(h *Host, history *historypb.History, of workflow.Execution) error {
 	h.senders.stopped = true
-	data := newConverter(h.opts)
 	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
-		DataConverter: data, FailureConverter: failures(data), DisableRegistrationAliasing: true, DisableDeadlockDetection: true,
+		DataConverter: h.data, FailureConverter: failures(h.data), DisableRegistrationAliasing: true, DisableDeadlockDetection: true,
 	})
 	if err != nil {
 		return err

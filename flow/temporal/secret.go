@@ -32,22 +32,21 @@ func (e *KeyError) Unwrap() error { return e.err }
 func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, error) {
 	h := newHost(o)
 	o = h.opts
-	c, err := dial(ctx, o, nil)
-	if err != nil {
+	if err := h.dial(ctx); err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer h.client.Close()
 	options := h.newWorkflow(o.Queue + "/secret/" + name)
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 	options.Memo = map[string]any{secretMemo: fresh}
-	_, err = c.ExecuteWorkflow(ctx, options, secretType)
+	_, err := h.client.ExecuteWorkflow(ctx, options, secretType)
 	switch {
 	case err == nil:
 		return fresh, nil
 	case !isStarted(err):
 		return nil, o.serverError("keep what the daemons share", err)
 	}
-	d, err := c.DescribeWorkflow(ctx, options.ID, "")
+	d, err := h.client.DescribeWorkflow(ctx, options.ID, "")
 	if err != nil {
 		return nil, o.serverError("read what the daemons share", err)
 	}
@@ -58,7 +57,7 @@ func Secret(ctx context.Context, o Options, name string, fresh []byte) ([]byte, 
 	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	options.Memo = map[string]any{secretMemo: secret}
-	if _, err = c.ExecuteWorkflow(ctx, options, secretType); err != nil {
+	if _, err = h.client.ExecuteWorkflow(ctx, options, secretType); err != nil {
 		return nil, o.serverError("keep what the daemons share", err)
 	}
 	return secret, nil

@@ -54,7 +54,7 @@ func sourceBytes(sources map[string]string) (bytes int) {
 
 // sizeOf returns the size of a value as the server gets it.
 func (h *Host) sizeOf(v any) (int, error) {
-	payloads, err := newConverter(h.opts).ToPayloads(v)
+	payloads, err := h.data.ToPayloads(v)
 	return proto.Size(payloads), err
 }
 

@@ -134,10 +134,7 @@ func (h *Host) query(ctx context.Context, s *runState) error {
 		}
 		part, err = h.queryPart(ctx, s, reportRequest{Rest: true, From: len(s.in.Events)})
 	}
-	var early *serviceerror.WorkflowNotReady
-	var failed *serviceerror.QueryFailed
-	var late *serviceerror.DeadlineExceeded
-	if ctx.Err() == nil && (errors.As(err, &early) || errors.As(err, &failed) || errors.As(err, &late) || errors.Is(err, context.DeadlineExceeded)) {
+	if ctx.Err() == nil && (errors.As(err, new(*serviceerror.WorkflowNotReady)) || errors.As(err, new(*serviceerror.QueryFailed)) || isLate(err)) {
 		return errChanged
 	}
 	return fmt.Errorf("ask the run %s: %w", e.ID, err)
@@ -250,21 +247,19 @@ func (s *runState) loadPages(ctx context.Context, h *Host) error {
 }
 
 func (h *Host) decode(payloads *commonpb.Payloads, into any) error {
-	if err := newConverter(h.opts).FromPayloads(payloads, into); err != nil {
+	if err := h.data.FromPayloads(payloads, into); err != nil {
 		return fmt.Errorf("read what the server has: %w", err)
 	}
 	return nil
 }
 
+// memo decodes a field of a memo, if it is there.
 func (h *Host) memo(m *commonpb.Memo, name string, into any) error {
 	p := m.GetFields()[name]
 	if p == nil {
 		return nil
 	}
-	if err := newConverter(h.opts).FromPayload(p, into); err != nil {
-		return fmt.Errorf("read what the server has: %w", err)
-	}
-	return nil
+	return h.decode(&commonpb.Payloads{Payloads: []*commonpb.Payload{p}}, into)
 }
 
 // machine rebuilds the machine of a run, nil if it never began.

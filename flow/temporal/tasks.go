@@ -226,7 +226,7 @@ func (h *Host) tryReturn(ctx context.Context, t task) error {
 		})
 		return err
 	}
-	result, err := newConverter(h.opts).ToPayloads(callResult{Outcome: stored.OfOutcome(host.StoppedOutcome())})
+	result, err := h.data.ToPayloads(callResult{Outcome: stored.OfOutcome(host.StoppedOutcome())})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 	"facteur/flow/plan"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 )
 
@@ -101,6 +102,7 @@ type Options struct {
 // A Host executes runs as workflows; see host.Host.
 type Host struct {
 	opts       Options
+	data       converter.DataConverter // for all values on the server
 	client     client.Client
 	worker     worker.Worker
 	fatal      atomic.Pointer[error] // why the worker stopped by itself; nil: it has not
@@ -132,8 +134,7 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	h := newHost(o)
 	h.tasks = newTaskTracker()
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	var err error
-	if h.client, err = dial(ctx, h.opts, h.tasks); err != nil {
+	if err := h.dial(ctx); err != nil {
 		return nil, err
 	}
 	if err := h.open(ctx); err != nil {
@@ -146,8 +147,9 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 
 // newHost returns a host that is not connected.
 func newHost(o Options) *Host {
+	o = o.withDefaults()
 	return &Host{
-		opts: o.withDefaults(), started: startedRuns{runs: map[string]startedRun{}}, holds: holds{known: map[string]*hold{}},
+		opts: o, data: newConverter(o), started: startedRuns{runs: map[string]startedRun{}}, holds: holds{known: map[string]*hold{}},
 		senders: senderWorkers{workers: map[string]worker.Worker{}}, buckets: buckets{known: map[string]*bucket{}},
 	}
 }
