@@ -22,13 +22,19 @@ func CPU(pid int) (time.Duration, error) {
 }
 
 // Memory returns the resident set size of a process, in bytes.
-func Memory(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func Memory(pid int) (int64, error) { return memoryField(pid, "status", "VmRSS:") }
+
+// SharedMemory returns the resident set size of a process, in bytes, of which what it shares with
+// others counts in part.
+func SharedMemory(pid int) (int64, error) { return memoryField(pid, "smaps_rollup", "Pss:") }
+
+func memoryField(pid int, file, name string) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if after, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if after, ok := strings.CutPrefix(line, name); ok {
 			kb, err := strconv.ParseInt(strings.Fields(after)[0], 10, 64)
 			return kb << 10, err
 		}

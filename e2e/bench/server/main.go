@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,13 +108,8 @@ func shardWrites(db *postgres.Server) (n int64, err error) {
 // once.
 func memoryOf(db *postgres.Server) (sum int64) {
 	for _, pid := range db.Processes() {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		for line := range strings.Lines(string(text)) {
-			if after, ok := strings.CutPrefix(line, "Pss:"); ok {
-				kb, _ := strconv.ParseInt(strings.Fields(after)[0], 10, 64)
-				sum += kb << 10
-			}
-		}
+		bytes, _ := child.SharedMemory(pid) // it may have ended
+		sum += bytes
 	}
 	return sum
 }
@@ -129,12 +124,10 @@ type testbed struct {
 type fatal struct{ error }
 
 func (s *testbed) cleanUp() error {
-	for len(s.cleanups) > 0 {
-		last := len(s.cleanups) - 1
-		f := s.cleanups[last]
-		s.cleanups = s.cleanups[:last]
+	for _, f := range slices.Backward(s.cleanups) {
 		f()
 	}
+	s.cleanups = nil
 	return nil
 }
 
