@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -114,8 +115,15 @@ func (b *preparedCall) begin(ctx context.Context) error {
 // heartbeat records heartbeats until ctx ends. Their answers cancel ctx if the call is to be
 // cancelled.
 func (h *Host) heartbeat(ctx context.Context) {
-	for host.Sleep(ctx, h.opts.Lost/4) {
-		activity.RecordHeartbeat(ctx, true) // a further attempt sees the details
+	tick := time.NewTicker(h.opts.Lost / 4) // also if the server is slow
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			activity.RecordHeartbeat(ctx, true) // a further attempt sees the details
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
