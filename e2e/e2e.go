@@ -1,5 +1,6 @@
 // Package e2e holds what the tests against real servers share. Each folder below starts one
-// kind of server on loopback, for the duration of a test, and tests Facteur against it.
+// kind of server on loopback, for the duration of a test, and tests Facteur against it; storm is for
+// those that kill daemons.
 //
 // The folder is a module of its own, so that the servers' dependencies stay out of the product's
 // build. Vault and Temporal are built into the tests. PostgreSQL, Chromium, and strace, which

@@ -110,22 +110,27 @@ func (b *bench) startAll() (err error) {
 		return err
 	}
 	b.setup.API = b.simulator.Address
-	ways := []struct{ name, as, what string }{
-		{"a", "bare", "a bare net/http loop"},
-		{"b", "durable", "facteur, durable"},
-		{"b2", "stored", "`facteur serve` through its API, answered once the run is stored"},
-		{"b2", "ended", "the same, answered once the run has ended"},
-		{"c", "memory", "facteur in memory"},
-		{"d", "hand", "a Temporal workflow by hand"},
-		{"d2", "limited", "the same, with a task queue for each sender, which keeps its rate"},
-		{"e", "temporal", "facteur on Temporal, which keeps the rate of each sender"},
+	ways := []struct {
+		name, as   string
+		prefix     int
+		onTemporal bool
+		what       string
+	}{
+		{"a", "bare", 0, false, "a bare net/http loop"},
+		{"b", "durable", 1, false, "facteur, durable"},
+		{"b2", "stored", 2, false, "`facteur serve` through its API, answered once the run is stored"},
+		{"b2", "ended", 4, false, "the same, answered once the run has ended"},
+		{"c", "memory", 5, false, "facteur in memory"},
+		{"d", "hand", 6, true, "a Temporal workflow by hand"},
+		{"d2", "limited", 7, true, "the same, with a task queue for each sender, which keeps its rate"},
+		{"e", "temporal", 8, true, "facteur on Temporal, which keeps the rate of each sender"},
 	}
-	for n, w := range ways {
-		one := &variant{name: w.name, what: w.what, onTemporal: slices.Contains([]string{"d", "d2", "e"}, w.name), samples: map[int][]sample{}, growth: map[string]int64{}}
-		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), w.name) || one.onTemporal && b.store == "none" {
+	for _, w := range ways {
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), w.name) || w.onTemporal && b.store == "none" {
 			continue
 		}
-		b.setup.Prefix = []int{0, 1, 2, 4, 5, 6, 7, 8}[n]
+		one := &variant{name: w.name, what: w.what, onTemporal: w.onTemporal, samples: map[int][]sample{}, growth: map[string]int64{}}
+		b.setup.Prefix = w.prefix
 		switch {
 		case one.onTemporal && b.server == nil:
 			err = b.startTemporal()

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -53,11 +52,8 @@ func TestCompose(t *testing.T) {
 	defer graph.Close()
 
 	dir, shared := t.TempDir(), t.TempDir()
-	write := func(name, text string) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-	}
-	write("facteur.yaml", "connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: \""+graph.URL+"\"}}\n")
-	write("hello.flow.yaml", `
+	e2e.WriteFile(t, dir, "facteur.yaml", "connections: {shop: {app: WHATSAPP, sender_phone_id: \"106540352242922\", base_url: \""+graph.URL+"\"}}\n")
+	e2e.WriteFile(t, dir, "hello.flow.yaml", `
 flow: hello
 steps:
   - id: send
