@@ -101,7 +101,7 @@ func (h *Host) applyToRun(ctx context.Context, run string, makeEvent eventMaker,
 		case err != nil || e.event == nil:
 			return err
 		case s.open:
-			err = h.signal(ctx, s, settledSignal, encodeAll(e.event)[0])
+			err = h.signal(ctx, s, settledSignal, encode(e.event))
 		case locked:
 			err = h.applyToEnded(ctx, e)
 		default:

@@ -171,7 +171,7 @@ func (r *runner) apply(event machine.Event) {
 	if err := r.m.Apply(event); err != nil {
 		panic(err.Error()) // the workflow makes no progress until a version comes that can apply it
 	}
-	r.log.events = append(r.log.events, encodeAll(event)...)
+	r.log.events = append(r.log.events, encode(event))
 }
 
 func (r *runner) now() time.Time { return workflow.Now(r.ctx) }
@@ -323,14 +323,18 @@ func (r *runner) report(q reportRequest) (report, error) {
 	return out, nil
 }
 
+func encode(event machine.Event) stored.Record {
+	rec, err := stored.Encode(nil, event)
+	if err != nil {
+		panic(err.Error())
+	}
+	return rec
+}
+
 func encodeAll(events ...machine.Event) []stored.Record {
 	out := make([]stored.Record, 0, len(events))
 	for _, event := range events {
-		one, err := stored.Encode(nil, event)
-		if err != nil {
-			panic(err.Error())
-		}
-		out = append(out, one)
+		out = append(out, encode(event))
 	}
 	return out
 }

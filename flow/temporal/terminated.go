@@ -46,7 +46,7 @@ func (h *Host) recoverTerminated(ctx context.Context, s *runState) error {
 		if !known {
 			outcome = host.UnknownOutcome("the server ended the run while the call was made: it may have happened")
 		}
-		s.in.Events = append(s.in.Events, encodeAll(machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome})...)
+		s.in.Events = append(s.in.Events, encode(machine.Answered{At: s.record.Ended, Key: key, Outcome: outcome}))
 	}
 	return nil
 }
