@@ -113,26 +113,38 @@ func (r *runner) loop() (*record, error) {
 		if !r.selector.HasPending() && !r.draining {
 			r.loadAwaitedReceipts()
 		}
-		if r.m.Result() != nil && r.isQuiet() {
-			if r.answerEvents(); r.pendingOps == 0 {
-				if r.prepareEnd() {
-					continue
-				}
+		switch {
+		case r.hasEnded():
+			if !r.prepareEnd() {
 				return r.end()
 			}
-		}
-		if r.draining = r.draining || r.needsNewExecution(); r.draining && r.pendingOps == 0 && r.isQuiet() {
-			if r.writePage(r.in.maxInlineBytes()) {
-				continue
+		case r.isDrained():
+			if !r.writePage(r.in.maxInlineBytes()) {
+				return nil, r.continueAsNew()
 			}
-			return nil, r.continueAsNew()
+		default:
+			r.wait()
 		}
-		r.wait()
 	}
 }
 
 // isQuiet reports whether no call is in flight, and nothing has happened that was not handled.
 func (r *runner) isQuiet() bool { return len(r.inFlight) == 0 && !r.selector.HasPending() }
+
+// hasEnded reports whether the run has ended, and all who wait for it to reply know.
+func (r *runner) hasEnded() bool {
+	if r.m.Result() == nil || !r.isQuiet() {
+		return false
+	}
+	r.answerEvents()
+	return r.pendingOps == 0
+}
+
+// isDrained reports whether the run is to continue as new, and may.
+func (r *runner) isDrained() bool {
+	r.draining = r.draining || r.needsNewExecution()
+	return r.draining && r.pendingOps == 0 && r.isQuiet()
+}
 
 // wait waits until something happens, and handles it, and what has happened with it.
 func (r *runner) wait() {
