@@ -55,11 +55,11 @@ func exitOf(err error) *exitError {
 	if p, ok := errors.AsType[*server.Problem](err); ok {
 		return exitOfProblem(p)
 	}
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return exitOf(unreachable(e))
-	}
 	if isError[*vault.BackendError](err) || isError[*vault.UnknownConnectionError](err) {
 		return &exitError{exitSystem, err}
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return exitOf(unreachable(e))
 	}
 	if _, flags, ok := strings.Cut(err.Error(), "none of the others can be; ["); ok { // cobra's own
 		flags, _, _ = strings.Cut(flags, "]")

@@ -80,6 +80,11 @@ connections:
 			code, stdout, stderr = facteur(t, dir, "", "vault", "list")
 			assert.Equal(t, 0, code, stderr)
 			assert.Regexp(t, `shop +WHATSAPP +hashicorp +no: `, stdout)
+
+			code, _, stderr = facteur(t, dir, "", "webhook", "check", "shop")
+			assert.Equal(t, exitSystem, code, stderr)
+			assert.Contains(t, stderr, "hashicorp vault")
+			assert.Contains(t, stderr, tt.want)
 		})
 	}
 }
