@@ -103,7 +103,7 @@ func exportOf(ctx context.Context, loaded *project.Project, r *host.Report, keep
 	}
 	f := names[r.Run.Flow]
 	if f == nil || f.Flow == nil || f.Diags.HasErrors() {
-		return nil, project.UserError("a test needs the flow", "the project has no flow %s, or it has mistakes", r.Run.Flow)
+		return nil, project.UserError("a test needs the flow", "the project has no flow %s, or the flow does not validate", r.Run.Flow)
 	}
 	compiled, found := p.Compiler.Compile(f.Flow)
 	if compiled == nil {

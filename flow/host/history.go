@@ -122,11 +122,11 @@ func (h *CallHistory) Wanted(m *machine.Machine) []machine.Command {
 func Wait(m *machine.Machine, c machine.Command) string {
 	switch c := c.(type) {
 	case machine.Sleep:
-		return "the time " + c.Until.UTC().Format(time.RFC3339)
+		return c.Until.UTC().Format(time.RFC3339)
 	case machine.Await:
 		return fmt.Sprintf("%s from %s", c.Event, c.Subject)
 	case machine.Watch:
-		return "news of " + stepOf(m, c.Key)
+		return "the receipt of " + stepOf(m, c.Key)
 	}
 	return ""
 }

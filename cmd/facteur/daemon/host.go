@@ -35,7 +35,9 @@ func (d *Daemon) openHost(ctx, hard context.Context) (err error) {
 	}})
 	d.flows.onChange = func(plans []*plan.Plan) {
 		d.starter.Set(plans)
-		d.log.Info("reloaded", "flows", len(plans))
+		if !d.opts.Development { // facteur dev logs it with what is wrong
+			d.log.Info("reloaded", "flows", len(plans))
+		}
 		d.resolveUnchecked(ctx)
 	}
 	d.starter.Set(d.flows.Plans())
