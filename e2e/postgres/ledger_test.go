@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"facteur/actions/whatsapp/inbound"
 	"facteur/actions/whatsapp/ledger"
 	"facteur/actions/whatsapp/ledger/ledgertest"
 	"facteur/e2e/postgres"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,6 +53,21 @@ func TestLedger(t *testing.T) {
 		ledgertest.Agree(t, 1000, func(t *testing.T, now func() time.Time) (one, other ledger.Ledger) {
 			return &ledger.Memory{Options: ledger.Options{Now: now}}, open(t, s.Database(t), now)
 		})
+	})
+	t.Run("reversed", func(t *testing.T) {
+		l := open(t, s.Database(t), time.Now)
+		var all sync.WaitGroup
+		for n := range 200 {
+			webhook := []inbound.Notification{ledgertest.Message(fmt.Sprint("wamid.", n), "oui"), ledgertest.Preference("stop", time.Unix(int64(n), 0))}
+			if n%2 == 1 {
+				slices.Reverse(webhook)
+			}
+			all.Go(func() {
+				_, err := l.Apply(t.Context(), webhook...)
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
 	})
 	require.NotContains(t, s.Log(t), "deadlock", "who stores at the same time takes turns")
 }

@@ -149,12 +149,15 @@ func (d *contactChanges) queue(b *pgx.Batch, before contactsByID, now time.Time)
 		return cmp.Or(cmp.Compare(f.contact, g.contact), cmp.Compare(f.PhoneNumberID, g.PhoneNumberID))
 	})
 	for _, f := range d.facts {
-		f.queue(b, now)
+		f.queueWindow(b, now)
+	}
+	for _, f := range d.facts {
+		f.queuePreference(b)
 	}
 }
 
-// queue queues the statements that store what a fact says about its person.
-func (f *contactFact) queue(b *pgx.Batch, now time.Time) {
+// queueWindow queues the statements that store what a fact says about its person's window.
+func (f *contactFact) queueWindow(b *pgx.Batch, now time.Time) {
 	sender, at := sanitize(f.PhoneNumberID), f.at.UnixNano()
 	if f.Kind == "message" {
 		b.Queue(insertInbound, f.contact, sender, f.event, at, now.UnixNano())
@@ -165,7 +168,11 @@ func (f *contactFact) queue(b *pgx.Batch, now time.Time) {
 	if f.shut {
 		b.Queue(upsertWindow, f.contact, sender, 0, at)
 	}
+}
+
+// queuePreference queues the statement that stores whether a fact's person wants marketing.
+func (f *contactFact) queuePreference(b *pgx.Batch) {
 	if f.optedOut || f.optedIn {
-		b.Queue(upsertPreference, f.contact, sender, f.optedOut, at)
+		b.Queue(upsertPreference, f.contact, sanitize(f.PhoneNumberID), f.optedOut, f.at.UnixNano())
 	}
 }
