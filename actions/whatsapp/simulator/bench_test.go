@@ -50,6 +50,32 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
+// BenchmarkFlood is one message that the tier refuses, after as many people as it allows.
+func BenchmarkFlood(b *testing.B) {
+	const people = 20_000
+	scene := simulator.Scene{Limits: simulator.Limits{People: people}}
+	s, err := simulator.New(simulator.Options{Clock: simulator.Frozen(start), Scene: scene})
+	require.NoError(b, err)
+	defer s.Close()
+	send := func(n int) (status int) {
+		r := httptest.NewRequest(http.MethodPost, messages, strings.NewReader(texts(person(n))))
+		r.Header.Set("Authorization", "Bearer token-1")
+		w := &discard{header: http.Header{}}
+		s.ServeHTTP(w, r)
+		return w.status
+	}
+	n := 0
+	for ; n < people; n++ {
+		require.Zero(b, send(n))
+	}
+	for b.Loop() {
+		n++
+		if status := send(n); status != http.StatusBadRequest {
+			b.Fatal(status)
+		}
+	}
+}
+
 type discard struct {
 	header http.Header
 	status int

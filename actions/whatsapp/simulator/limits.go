@@ -103,22 +103,26 @@ func (l *limits) isOpen(p pair, now time.Time) bool {
 	return ok && now.Sub(at) < windowSpan
 }
 
-// A portfolio has the people whom its accounts wrote to first, and when.
-type portfolio map[string]time.Time
+// A portfolio has the people whom its accounts wrote to first within 24 hours.
+type portfolio struct {
+	first map[string]time.Time // when, by person
+	order []string             // of the people, oldest first
+}
 
 // allows takes one more person in 24 hours.
-func (p portfolio) allows(person string, now time.Time, most int) bool {
-	counts := func(at time.Time) bool { return now.Sub(at) < windowSpan }
-	if at, known := p[person]; known && counts(at) {
+func (p *portfolio) allows(person string, now time.Time, most int) bool {
+	for len(p.order) > 0 && now.Sub(p.first[p.order[0]]) >= windowSpan {
+		delete(p.first, p.order[0])
+		p.order = p.order[1:]
+	}
+	if _, known := p.first[person]; known {
 		return true
 	}
-	if len(p) >= most {
-		maps.DeleteFunc(p, func(_ string, at time.Time) bool { return !counts(at) })
-	}
-	if len(p) >= most {
+	if len(p.order) >= most {
 		return false
 	}
-	p[person] = now
+	p.first[person] = now
+	p.order = append(p.order, person)
 	return true
 }
 

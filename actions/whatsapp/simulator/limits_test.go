@@ -89,6 +89,25 @@ func TestPortfolioLimit(t *testing.T) {
 	assert.Zero(t, s.code(texts(person(300))))
 }
 
+// TestPortfolioWindow: each person counts for the 24 hours after the first message, not after the last.
+func TestPortfolioWindow(t *testing.T) {
+	s := newStage(t, oneAccount(func(scene *simulator.Scene) { scene.Limits.People = 3 }))
+	for i := range 3 {
+		require.Zero(t, s.code(texts(person(i))))
+		s.Advance(time.Hour)
+	}
+	s.Advance(20 * time.Hour)
+	assert.Zero(t, s.code(texts(person(0))), "still counts, from the first message on")
+	assert.EqualValues(t, 131048, s.code(texts(person(3))))
+	s.Advance(time.Hour)
+	assert.Zero(t, s.code(texts(person(3))), "in the place of the first")
+	assert.EqualValues(t, 131048, s.code(texts(person(0))), "who counts anew, and finds no place")
+	assert.Zero(t, s.code(texts(person(1))))
+	s.Advance(time.Hour)
+	assert.Zero(t, s.code(texts(person(0))), "in the place of the second")
+	assert.EqualValues(t, 131048, s.code(texts(person(4))))
+}
+
 func TestWindow(t *testing.T) {
 	for _, mode := range []string{simulator.WindowRefuse, simulator.WindowFail, ""} {
 		t.Run(mode, func(t *testing.T) {

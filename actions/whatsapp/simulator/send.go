@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"facteur/actions"
@@ -313,7 +314,7 @@ func (s *Simulator) checkLimits(m *sendRequest) *apiError {
 	}
 	of := s.world.business[n.account.Business]
 	if of == nil {
-		of = portfolio{}
+		of = &portfolio{first: map[string]time.Time{}}
 		s.world.business[n.account.Business] = of
 	}
 	if !of.allows(m.personKey, m.now, most) {

@@ -28,7 +28,7 @@ type world struct {
 	limits   limits
 	media    uploads
 	webhook  Webhook
-	business map[string]portfolio
+	business map[string]*portfolio
 }
 
 // An account is a WABA.
@@ -62,7 +62,7 @@ func newWorld(o Options, now time.Time) (world, error) {
 	scene := o.Scene
 	w := world{
 		app: scene.App, open: len(scene.Accounts) == 0, webhook: scene.Webhook,
-		numbers: map[string]*number{}, tokens: map[string]*Token{}, people: map[string]*Person{}, magicHit: map[string]bool{}, business: map[string]portfolio{},
+		numbers: map[string]*number{}, tokens: map[string]*Token{}, people: map[string]*Person{}, magicHit: map[string]bool{}, business: map[string]*portfolio{},
 	}
 	w.app.ID = cmp.Or(w.app.ID, DefaultAppID)
 	w.app.Name = cmp.Or(w.app.Name, "Facteur")
