@@ -208,6 +208,9 @@ func (w *webhookReader) value(in location, v schema.Value) {
 func (w *webhookReader) parts(in location, value, from schema.Value) {
 	people, before := contactsOf(from), len(w.found)
 	for _, part := range parts() {
+		if !has(from, part.name) { // as most, and looking costs allocations
+			continue
+		}
 		for _, item := range graph.Many(from.Field(part.name)) {
 			w.add(in, value, part.read(in, item, people)...)
 		}
