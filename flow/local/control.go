@@ -24,12 +24,16 @@ func (h *Host) Cancel(ctx context.Context, id, reason string) error {
 // cancelClaimed cancels a run that the caller has claimed, and ends the claim.
 func (h *Host) cancelClaimed(ctx context.Context, run *activeRun, reason string) error {
 	defer h.release(run)
-	head, records, err := h.load(ctx, run.id)
-	if err != nil {
-		return err
-	}
-	if run.state == stateEnded {
-		return hasEnded(run.id, head.Status)
+	var records []journal.Record
+	if run.state != stateParked && run.state != stateReady { // those go on, whatever they have done so far
+		head, all, err := h.load(ctx, run.id)
+		if err != nil {
+			return err
+		}
+		if run.state == stateEnded {
+			return hasEnded(run.id, head.Status)
+		}
+		records = all
 	}
 	record, err := h.encode(run.id, machine.CancelRequested{At: h.now(), Reason: reason})
 	if err != nil {

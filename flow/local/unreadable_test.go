@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"facteur/flow/call"
 	"facteur/flow/host"
@@ -96,4 +98,30 @@ func TestCancelOfAStuckRunListsUnknownCalls(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A blindJournal can be written, but after blind is set no run can be loaded.
+type blindJournal struct {
+	journal.Journal
+	blind atomic.Bool
+}
+
+func (j *blindJournal) Load(ctx context.Context, run string) (journal.Run, []journal.Record, error) {
+	if j.blind.Load() {
+		return journal.Run{}, nil, errors.New("a bad sector")
+	}
+	return j.Journal.Load(ctx, run)
+}
+
+// Cancel does not read a run that waits, which would double its time: whoever executes it does.
+func TestCancelOfAWaitingRunDoesNotReadIt(t *testing.T) {
+	j := &blindJournal{Journal: &journal.Memory{}}
+	h := openHost(t, local.Options{Journal: j, MinParkTime: time.Nanosecond})
+	run := startRun(t, h, testCatalog{}.compile(t, waits), nil)
+	eventually(t, "it is parked", func() bool { return statusOf(t, h, run) == host.Waiting })
+	j.blind.Store(true)
+	require.NoError(t, h.Cancel(t.Context(), run, ""))
+	_ = h.Stop(t.Context()) // it may have failed: it could not execute the run
+	h = openHost(t, local.Options{Journal: j.Journal})
+	assert.Equal(t, machine.Cancelled, waitResult(t, h, run).Status)
 }
