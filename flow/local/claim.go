@@ -168,7 +168,8 @@ func (h *Host) reopen(ctx context.Context, run *activeRun, head journal.Run, c j
 	run.flow = head.Flow
 	c.Status = statusRunning
 	queued, rejected := false, false
-	if head.Lock != "" && p.Concurrency != nil {
+	admits := head.Lock != "" && p.Concurrency != nil && run.lock == nil // it has it if no worker has seen its end yet
+	if admits {
 		l := h.lockFor(head.Lock, 0)
 		if l.limit == 0 { // no run of this key was started since the host was opened
 			l.limit = p.Concurrency.Limit
@@ -184,7 +185,7 @@ func (h *Host) reopen(ctx context.Context, run *activeRun, head journal.Run, c j
 	}
 	if err := h.opts.Journal.Write(ctx, run.id, true, c); err != nil {
 		h.mu.Lock()
-		if l := run.lock; l != nil {
+		if l := run.lock; admits {
 			if run.lock = nil; queued {
 				l.unstored--
 			} else {

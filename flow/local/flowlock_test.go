@@ -2,8 +2,10 @@ package local_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -238,4 +240,30 @@ func TestACancelledRetry(t *testing.T) {
 	list, _, err := h.List(ctx, host.Filter{Unknown: true})
 	require.NoError(t, err)
 	assert.Empty(t, list)
+}
+
+// A run that is retried before a worker saw its end still has its place, and does not queue behind
+// itself.
+func TestRetryOfARunWhoseEndNobodySaw(t *testing.T) {
+	under, going := make(chan bool, 1), make(chan bool)
+	var lostOne atomic.Bool
+	h := openHost(t, local.Options{Workers: 1, MinParkTime: time.Nanosecond, Do: func(_ context.Context, c call.Call) call.Outcome {
+		switch {
+		case c.Input["to"] == "busy":
+			under <- true
+			<-going
+		case lostOne.CompareAndSwap(false, true):
+			return lost()
+		}
+		return accepted(c)
+	}})
+	flow := "flow: %s\n%ssteps:\n  - {id: send, action: test.send, with: {to: %s}, unknown_timeout: 24h}\n"
+	run := startRun(t, h, testCatalog{}.compile(t, fmt.Sprintf(flow, "one", "concurrency: {limit: 1, on_conflict: queue}\n", "a")), nil)
+	eventually(t, "it waits for news", func() bool { return statusOf(t, h, run) == host.Waiting })
+	startRun(t, h, testCatalog{}.compile(t, fmt.Sprintf(flow, "other", "", "busy")), nil)
+	<-under // the only worker
+	require.NoError(t, h.Settle(t.Context(), run, "send", host.Settlement{}))
+	require.NoError(t, h.Retry(t.Context(), run, false))
+	close(going)
+	assert.Equal(t, machine.Succeeded, waitResult(t, h, run).Status)
 }
