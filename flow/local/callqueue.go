@@ -36,11 +36,7 @@ func (r *runner) admit(c waitingCall) bool {
 	if hold := r.h.opts.Hold; hold != nil && !c.delayed {
 		c.delayed = true
 		if d := hold(c.call.Step, c.call.Attempt); d > 0 {
-			r.schedule(r.now().Add(d), c.call, func() error {
-				r.h.admitMu.RLock()
-				defer r.h.admitMu.RUnlock()
-				return r.readmit(c)
-			})
+			r.admitAfter(d, c)
 			return false
 		}
 	}
@@ -75,6 +71,15 @@ func (r *runner) admit(c waitingCall) bool {
 		}
 	}
 	return true
+}
+
+// admitAfter admits a call later.
+func (r *runner) admitAfter(d time.Duration, c waitingCall) {
+	r.schedule(r.now().Add(d), c.call, func() error {
+		r.h.admitMu.RLock()
+		defer r.h.admitMu.RUnlock()
+		return r.readmit(c)
+	})
 }
 
 // startQueue makes a callQueue for a new waiter.

@@ -37,9 +37,11 @@ func ErrorIn(v schema.Value) (e Error, ok bool) {
 	}
 	e.Title = text("message", "title", "error_user_title")
 	if e.Code, ok = integer(v.Get("code")); !ok {
-		if _, err := fmt.Sscanf(e.Title, "(#%d)", &e.Code); err != nil { // "(#131030) Recipient …"
+		var inTitle int64 // a variable of its own, as it is allocated: most answers are no errors
+		if _, err := fmt.Sscanf(e.Title, "(#%d)", &inTitle); err != nil { // "(#131030) Recipient …"
 			return Error{}, false
 		}
+		e.Code = inTitle
 	}
 	e.Title = strings.TrimSpace(strings.TrimPrefix(e.Title, fmt.Sprintf("(#%d)", e.Code)))
 	e.Subcode, _ = integer(v.Get("error_subcode"))
