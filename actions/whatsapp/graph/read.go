@@ -37,7 +37,7 @@ func ErrorIn(v schema.Value) (e Error, ok bool) {
 	}
 	e.Title = text("message", "title", "error_user_title")
 	if e.Code, ok = integer(v.Get("code")); !ok {
-		var inTitle int64 // a variable of its own, as it is allocated: most answers are no errors
+		var inTitle int64                                                 // a variable of its own, as it is allocated: most answers are no errors
 		if _, err := fmt.Sscanf(e.Title, "(#%d)", &inTitle); err != nil { // "(#131030) Recipient …"
 			return Error{}, false
 		}
