@@ -18,14 +18,26 @@ import (
 	"facteur/flow/schema"
 )
 
-// A Client makes requests to a daemon. Errors that the daemon answers are *Problem; others
-// are those of HTTP, e.g. that nothing listens there. Numbers in the values that it
+// A Client makes requests to a daemon. Errors that the daemon answers are *Problem; without an
+// answer, e.g. where nothing listens, they are *UnreachableError. Numbers in the values that it
 // returns are json.Number. It is safe for concurrent use.
 type Client struct {
 	URL  string       // of the daemon, e.g. http://127.0.0.1:8180
 	Key  string       // "": none
 	HTTP *http.Client // nil: http.DefaultClient
 }
+
+// An UnreachableError says that no answer of the daemon came.
+type UnreachableError struct {
+	Address string // scheme and host
+	Err     error  // of HTTP
+}
+
+func (e *UnreachableError) Error() string {
+	return "the daemon at " + e.Address + " does not answer: " + e.Err.Error()
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // A StartOption is what a start says outside its body.
 type StartOption struct {
@@ -255,7 +267,7 @@ func (c *Client) do(ctx context.Context, r apiRequest) (*http.Response, error) {
 	}
 	resp, err := web.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, &UnreachableError{Address: req.URL.Scheme + "://" + req.URL.Host, Err: errors.Unwrap(err)} // of a *url.Error
 	}
 	if resp.StatusCode > 299 && resp.StatusCode != r.alsoOK {
 		defer resp.Body.Close()

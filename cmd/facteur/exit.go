@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"facteur/project"
@@ -55,11 +54,11 @@ func exitOf(err error) *exitError {
 	if p, ok := errors.AsType[*server.Problem](err); ok {
 		return exitOfProblem(p)
 	}
+	if e, ok := errors.AsType[*server.UnreachableError](err); ok {
+		return &exitError{exitSystem, unreachable(e)}
+	}
 	if isError[*vault.BackendError](err) || isError[*vault.UnknownConnectionError](err) {
 		return &exitError{exitSystem, err}
-	}
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return exitOf(unreachable(e))
 	}
 	if _, flags, ok := strings.Cut(err.Error(), "none of the others can be; ["); ok { // cobra's own
 		flags, _, _ = strings.Cut(flags, "]")
@@ -85,17 +84,13 @@ func exitOfProblem(p *server.Problem) *exitError {
 	return &exitError{code, &project.Error{Err: p, Hint: hint}}
 }
 
-// unreachable is the error that a daemon does not answer.
-func unreachable(e *url.Error) error {
+// unreachable is the error that a daemon does not answer, with its hint.
+func unreachable(e *server.UnreachableError) error {
 	hint := "check its address, and that it is running"
 	if isError[*tls.CertificateVerificationError](e) {
 		hint = "trust its certificate with SSL_CERT_FILE=cert.pem, or run this command on the daemon's machine, in the project's folder, without --server"
 	}
-	place := "that address"
-	if u, err := url.Parse(e.URL); err == nil {
-		place = u.Scheme + "://" + u.Host
-	}
-	return project.SystemError(fmt.Errorf("the daemon at %s does not answer: %w", place, e.Err), hint)
+	return project.SystemError(e, hint)
 }
 
 func isError[E error](err error) bool {
